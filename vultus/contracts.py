@@ -1,0 +1,88 @@
+"""One Protocol per kind of part: the architecture on one page.
+
+Nothing is inherited; an object with the right call passes. `vultus.testing.contracts` checks behavior.
+Letters: N items, D embedding size, H and W height and width in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from vultus.types import F32, U8, CropSpec, Detections, Embedded
+
+__all__ = ["Aligner", "Detector", "Embedder", "Landmarker", "QualityEstimator", "Refiner"]
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Find faces."""
+
+    def detect(
+        self, images: Sequence[U8], *, min_score: float | None = None, max_faces: int | None = None
+    ) -> list[Detections]:
+        """Faces of each (H, W, 3) picture, best first, in that picture's pixels; an empty record where there is none.
+
+        `min_score` None means the threshold that belongs to the weights. The batch equals one by one.
+        """
+        ...
+
+
+@runtime_checkable
+class Refiner(Protocol):
+    """Improve five points."""
+
+    def refine(self, image: U8, points: F32) -> F32:
+        """(N, 5, 2) rough points on one picture -> (N, 5, 2) better points, same order."""
+        ...
+
+
+@runtime_checkable
+class Landmarker(Protocol):
+    """Find the 68 iBUG points."""
+
+    def points(self, image: U8, boxes: F32) -> F32:
+        """One picture and its (N, 4) boxes -> (N, 68, 2) points in pixels."""
+        ...
+
+
+@runtime_checkable
+class Aligner(Protocol):
+    """Cut the crop that a model wants."""
+
+    def align(self, image: U8, points: F32, spec: CropSpec) -> tuple[U8, F32]:
+        """One picture and (N, 5, 2) points -> crops (N, h, w, 3) uint8 and matrices (N, 2, 3), picture to crop."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turn crops into comparable vectors."""
+
+    @property
+    def space(self) -> str:
+        """Catalogue name + "@" + first 12 hex of the weights' sha256."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        ...
+
+    @property
+    def crop(self) -> CropSpec:
+        """The crop it wants."""
+        ...
+
+    def embed(self, crops: U8) -> Embedded:
+        """(N, h, w, 3) uint8 crops -> N unit vectors; the batch equals one by one."""
+        ...
+
+
+@runtime_checkable
+class QualityEstimator(Protocol):
+    """Say how useful a face is for recognition."""
+
+    def score(self, image: U8, faces: Detections) -> F32:
+        """(N,) in [0, 1], higher is more useful."""
+        ...

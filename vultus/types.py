@@ -1,0 +1,385 @@
+"""The records that flow through vultus: frozen, NumPy only, checked on construction.
+
+Axes and orders (they hold everywhere):
+    pictures   uint8 RGB, (H, W, 3), EXIF orientation already applied
+    boxes      xyxy float32 pixels of that picture, edge coordinates: the first pixel spans 0..1
+    points     (x, y) float32 pixels, center coordinates: the center of the first pixel is (0, 0)
+    five       viewer's left eye, viewer's right eye, nose tip, viewer's left mouth corner, viewer's right mouth corner
+    scores     rise with likeness, quality and genuineness
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vultus.errors import InputError
+
+__all__ = [
+    "F32",
+    "U8",
+    "ComparisonTable",
+    "CropSpec",
+    "Decision",
+    "Detections",
+    "Embedded",
+    "Face",
+    "Identity",
+    "Image",
+    "Match",
+    "Metric",
+    "Report",
+    "Template",
+]
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+Outcome = Literal["accept", "reject", "abstain"]
+
+
+def checked(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any = np.float32) -> NDArray[Any]:
+    """Return `value` as a read-only array of `dtype` and `shape` (None = any), or raise InputError in words."""
+    try:
+        array = np.array(value, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected numbers of shape {_words(shape)}, got {type(value).__name__}") from error
+    if array.ndim != len(shape) or any(want is not None and want != got for want, got in zip(shape, array.shape)):
+        raise InputError(f"{name}: expected shape {_words(shape)}, got {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
+    array.setflags(write=False)
+    return array
+
+
+def _words(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def _plain(value: Any) -> Any:
+    """Turn a field into what JSON knows."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    return value
+
+
+class _Record:
+    """Equality by value and one serialization, for records that hold arrays."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values, one key per field."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.to_dict() == other.to_dict()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(str(self.to_dict()))
+
+
+def _set(record: Any, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image(_Record):
+    """A decoded picture; made by `vultus.io` and the server only.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, EXIF orientation applied, read-only.
+        sha256: hex digest of the encoded file, which identifies the medium.
+        source: where it came from (a path), or None.
+        reduction: 1, 2, 4 or 8: the factor by which a JPEG was decoded smaller than it is stored. Boxes and points
+            found on `pixels` are multiplied by it to be in pixels of the stored picture.
+    """
+
+    pixels: U8
+    sha256: str
+    source: str | None = None
+    reduction: int = 1
+
+    def __post_init__(self) -> None:
+        pixels = self.pixels
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            what = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+            raise InputError(f"pixels: expected uint8 RGB of shape (H, W, 3), got {what}")
+        pixels = pixels.view()
+        pixels.setflags(write=False)
+        _set(self, pixels=pixels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the pixels."""
+        height, width = self.pixels.shape[:2]
+        return {"sha256": self.sha256, "source": self.source, "size_hw": [height, width], "reduction": self.reduction}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face(_Record):
+    """One detected face, in pixels of the original picture.
+
+    Attributes:
+        box_xyxy_px: (4,) left, top, right, bottom; edge coordinates.
+        score: detector's confidence in [0, 1].
+        points_px: (5, 2) five points, or None when the detector gives none.
+    """
+
+    box_xyxy_px: F32
+    score: float
+    points_px: F32 | None = None
+
+    def __post_init__(self) -> None:
+        _set(self, box_xyxy_px=checked("box_xyxy_px", self.box_xyxy_px, (4,)), score=float(self.score))
+        if self.points_px is not None:
+            _set(self, points_px=checked("points_px", self.points_px, (5, 2)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections(_Record):
+    """The faces of one picture as columns, best score first.
+
+    Attributes:
+        boxes: (N, 4) xyxy pixels of the original picture.
+        scores: (N,) in [0, 1].
+        points: (N, 5, 2) pixels, or None when the detector gives none.
+    """
+
+    boxes: F32
+    scores: F32
+    points: F32 | None = None
+
+    def __post_init__(self) -> None:
+        boxes = checked("boxes", np.reshape(np.asarray(self.boxes, np.float32), (-1, 4)), (None, 4))
+        _set(self, boxes=boxes, scores=checked("scores", self.scores, (len(boxes),)))
+        if self.points is not None:
+            _set(self, points=checked("points", self.points, (len(boxes), 5, 2)))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def faces(self) -> list[Face]:
+        """The same faces as records."""
+        points = self.points if self.points is not None else [None] * len(self)
+        return [Face(b, float(s), p) for b, s, p in zip(self.boxes, self.scores, points)]
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """Which crop a model wants; comes from its card.
+
+    Attributes:
+        template: name of the alignment template (`arcface112`, `dlib150`, ...) or `box` for a square around the box.
+        size_hw: height and width of the crop in pixels.
+        margin: for `box`: added on each side, as a share of the longer side of the box.
+    """
+
+    template: str
+    size_hw: tuple[int, int]
+    margin: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded(_Record):
+    """Vectors of one space.
+
+    Attributes:
+        vec: (N, D) float32, unit rows.
+        space: catalogue name + "@" + first 12 hex of the weights' sha256.
+        norm: (N,) length of each vector before normalization, or None.
+    """
+
+    vec: F32
+    space: str
+    norm: F32 | None = None
+
+    def __post_init__(self) -> None:
+        vec = checked("vec", self.vec, (None, None))
+        length = np.linalg.norm(vec, axis=1)
+        if len(vec) and not np.allclose(length, 1.0, atol=1e-3):
+            raise InputError(f"vec: expected unit rows, got lengths from {length.min():.4f} to {length.max():.4f}")
+        _set(self, vec=vec)
+        if self.norm is not None:
+            _set(self, norm=checked("norm", self.norm, (len(vec),)))
+
+    def __len__(self) -> int:
+        return len(self.vec)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template(_Record):
+    """One unit vector that stands for a face or for a person (a fused reference).
+
+    Attributes:
+        vector: (D,) float32, unit length.
+        space: see `Embedded`.
+        quality: usefulness in [0, 1], or None when it was not assessed.
+        n_images: how many pictures were fused.
+        media: sha256 of those pictures.
+    """
+
+    vector: F32
+    space: str
+    quality: float | None = None
+    n_images: int = 1
+    media: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        vector = checked("vector", self.vector, (None,))
+        length = float(np.linalg.norm(vector))
+        if abs(length - 1.0) > 1e-3:
+            raise InputError(f"vector: expected unit length, got {length:.4f}")
+        _set(self, vector=vector, media=tuple(self.media))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identity(_Record):
+    """A person in a gallery.
+
+    Attributes:
+        id: stable key; a person can be erased by it alone.
+        name: shown to people.
+        template: the fused reference.
+        enrolled_at: UTC, ISO 8601.
+    """
+
+    id: str
+    name: str
+    template: Template
+    enrolled_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match(_Record):
+    """A candidate of a search: who, how alike (higher is more alike), at which rank (1 = best)."""
+
+    identity_id: str
+    name: str
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metric(_Record):
+    """A number with its interval.
+
+    Attributes:
+        value: the estimate, or None when the data cannot support one (`note` says why).
+        low: lower end of the 95 % interval, or None.
+        high: upper end of the 95 % interval, or None.
+        unit: "share", "px", "ms", "cosine", ...
+        n: how many independent observations it rests on.
+        note: what a reader must know, or "".
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    n: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision(_Record):
+    """What was decided, and at which error rate.
+
+    Attributes:
+        outcome: "accept", "reject" or "abstain".
+        score: similarity, cosine in [-1, 1]; higher is more alike. None when nothing was compared.
+        threshold: accept when score >= threshold.
+        fmr: the false match rate that threshold stands for, with interval and count.
+        calibration: where threshold and rate come from: data tier, data set and count, or "user: ...".
+        match: whom the probe was matched with (identification), or None.
+        reason: why it abstained or was rejected, in a sentence, or "".
+    """
+
+    outcome: Outcome
+    score: float | None
+    threshold: float
+    fmr: Metric
+    calibration: str
+    match: Match | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.outcome not in ("accept", "reject", "abstain"):
+            raise InputError(f"outcome: expected accept, reject or abstain, got {self.outcome!r}")
+
+    @property
+    def accepted(self) -> bool:
+        """True only for "accept": an abstention never counts as a match."""
+        return self.outcome == "accept"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparisonTable(_Record):
+    """Comparisons as columns; the input of every verification metric.
+
+    Attributes:
+        score: (P,) float64, higher is more alike.
+        mated: (P,) bool, same person.
+        ref_subject: (P,) integer subject index of the reference.
+        probe_subject: (P,) integer subject index of the probe.
+        split: "train", "dev" or "test"; thresholds are fitted on anything but "test".
+    """
+
+    score: NDArray[np.float64]
+    mated: NDArray[np.bool_]
+    ref_subject: NDArray[np.int64]
+    probe_subject: NDArray[np.int64]
+    split: str
+
+    def __post_init__(self) -> None:
+        score = checked("score", self.score, (None,), np.float64)
+        if self.split not in ("train", "dev", "test"):
+            raise InputError(f"split: expected train, dev or test, got {self.split!r}")
+        _set(
+            self,
+            score=score,
+            mated=checked("mated", self.mated, (len(score),), np.bool_),
+            ref_subject=checked("ref_subject", self.ref_subject, (len(score),), np.int64),
+            probe_subject=checked("probe_subject", self.probe_subject, (len(score),), np.int64),
+        )
+        if not np.array_equal(self.mated, self.ref_subject == self.probe_subject):
+            raise InputError("mated: expected True exactly where ref_subject equals probe_subject")
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report(_Record):
+    """The result of an evaluation; written by programs only.
+
+    Attributes:
+        protocol: "lfw.view2", "detection", ...
+        dataset: which data, with counts.
+        data_tier: "sim" or "real".
+        metrics: name -> Metric.
+        curves: name -> {"x": [...], "y": [...], "x_label": ..., "y_label": ...}.
+        spaces: embedding spaces (or detector names with their weights) the numbers belong to.
+        provenance: version, commit, seed, device, library versions, UTC date.
+        missing: what could not be computed and why.
+    """
+
+    protocol: str
+    dataset: str
+    data_tier: str
+    metrics: Mapping[str, Metric]
+    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    spaces: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
