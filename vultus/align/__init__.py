@@ -1,0 +1,1 @@
+"""Align: from rough points to better points, and to the crop that a model wants."""
