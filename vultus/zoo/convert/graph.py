@@ -1,0 +1,148 @@
+"""Small surgery on ONNX graphs, each step exact.
+
+What it is for (ONNX Runtime, CPU): an initializer that is also a graph input counts as overridable, so nothing is folded
+into the convolutions; fixed sizes forbid batches and other resolutions; PRelu leaves the blocked channel layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from vultus.errors import InputError
+
+__all__ = [
+    "constants",
+    "finish",
+    "free_batch",
+    "free_dims",
+    "free_size",
+    "load",
+    "rename",
+    "split_prelu",
+    "strip_initializers",
+]
+
+
+def load(src: Path) -> onnx.ModelProto:
+    """Read an ONNX file; InputError when it is something else."""
+    try:
+        model = onnx.load_model_from_string(src.read_bytes())
+    except Exception as error:  # protobuf raises its own DecodeError, which is private to its backend
+        raise InputError(f"{src.name}: expected an ONNX model, got bytes that do not parse as one ({error})") from error
+    if not model.graph.node or not model.graph.output:
+        raise InputError(f"{src.name}: expected an ONNX model, got one without nodes or outputs")
+    return model
+
+
+def strip_initializers(model: onnx.ModelProto) -> None:
+    """Make every initializer a constant: take it out of the graph inputs."""
+    constant = {item.name for item in model.graph.initializer}
+    kept = [item for item in model.graph.input if item.name not in constant]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, 4)  # from version 4 on an initializer need not be an input
+
+
+def free_dims(model: onnx.ModelProto, dims: Mapping[str, tuple[int | str | None, ...]]) -> None:
+    """Rewrite the declared shape of graph inputs and outputs: a number is fixed, a string is a free size, None keeps."""
+    for item in [*model.graph.input, *model.graph.output]:
+        for axis, want in zip(item.type.tensor_type.shape.dim, dims.get(item.name, ()), strict=False):
+            if isinstance(want, str):
+                axis.dim_param = want
+            elif want is not None:
+                axis.dim_value = want
+    del model.graph.value_info[:]  # inferred for the old sizes
+
+
+def free_batch(model: onnx.ModelProto) -> None:
+    """Let any number of pictures through: symbolic first axis, and no reshape that spells out a batch of one.
+
+    Reshape to [1, -1] would merge a batch into one row; it becomes [0, -1], where 0 keeps the incoming first axis.
+    """
+    values = constants(model)
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in values:
+            continue
+        shape = values[node.input[1]].copy()
+        if shape.size and shape[0] == 1:
+            shape[0] = 0
+            name = f"{node.output[0]}__shape"
+            model.graph.initializer.append(numpy_helper.from_array(shape.astype(np.int64), name))
+            node.input[1] = name
+    both = [*model.graph.input, *model.graph.output]
+    free_dims(model, {item.name: ("batch",) for item in both})
+
+
+def free_size(model: onnx.ModelProto) -> None:
+    """Let any picture size through: NCHW inputs get a free height and width, outputs free inner axes."""
+    dims: dict[str, tuple[int | str | None, ...]] = {}
+    for item in model.graph.input:
+        if len(item.type.tensor_type.shape.dim) == 4:
+            dims[item.name] = (None, None, "height", "width")
+    for item in model.graph.output:
+        rank = len(item.type.tensor_type.shape.dim)
+        dims[item.name] = (None, f"{item.name}_rows", None) if rank == 3 else (None, None, "rows", "cols")[:rank]
+    free_dims(model, dims)
+
+
+def rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
+    """Rename tensors throughout the graph."""
+    for node in model.graph.node:
+        for many in (node.input, node.output):
+            for at, name in enumerate(many):
+                many[at] = names.get(name, name)
+    for item in [*model.graph.input, *model.graph.output, *model.graph.initializer]:
+        item.name = names.get(item.name, item.name)
+
+
+def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+    """Every initializer and Constant node by name."""
+    found = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    found[node.output[0]] = numpy_helper.to_array(attribute.t)
+    return found
+
+
+def split_prelu(model: onnx.ModelProto) -> None:
+    """PRelu(x) -> Relu(x) - a Relu(-x), which is exact and which ONNX Runtime computes faster."""
+    nodes: list[onnx.NodeProto] = []
+    values = constants(model)
+    for node in model.graph.node:
+        if node.op_type != "PRelu" or node.input[1] not in values:
+            nodes.append(node)
+            continue
+        x, y = node.input[0], node.output[0]
+        slope = f"{y}__slope"
+        model.graph.initializer.append(numpy_helper.from_array(values[node.input[1]].astype(np.float32), slope))
+        nodes += [
+            helper.make_node("Relu", [x], [f"{y}__up"]),
+            helper.make_node("Neg", [x], [f"{y}__neg"]),
+            helper.make_node("Relu", [f"{y}__neg"], [f"{y}__down"]),
+            helper.make_node("Mul", [f"{y}__down", slope], [f"{y}__scaled"]),
+            helper.make_node("Sub", [f"{y}__up", f"{y}__scaled"], [y]),
+        ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def finish(model: onnx.ModelProto) -> bytes:
+    """Drop what nothing uses, check the model, and serialize it the same way every time."""
+    _prune(model.graph.initializer, {name for node in model.graph.node for name in node.input})
+    model.doc_string = ""
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def _prune(items: Iterable[onnx.TensorProto], used: set[str]) -> None:
+    kept = [item for item in items if item.name in used]
+    del items[:]  # type: ignore[attr-defined]
+    items.extend(kept)  # type: ignore[attr-defined]
