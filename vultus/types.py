@@ -105,12 +105,14 @@ class Image(_Record):
         source: where it came from (a path), or None.
         reduction: 1, 2, 4 or 8: the factor by which a JPEG was decoded smaller than it is stored. Boxes and points
             found on `pixels` are multiplied by it to be in pixels of the stored picture.
+        full_hw: height and width of the stored picture, upright; follows from the others unless given.
     """
 
     pixels: U8
     sha256: str
     source: str | None = None
     reduction: int = 1
+    full_hw: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         pixels = self.pixels
@@ -119,12 +121,13 @@ class Image(_Record):
             raise InputError(f"pixels: expected uint8 RGB of shape (H, W, 3), got {what}")
         pixels = pixels.view()
         pixels.setflags(write=False)
-        _set(self, pixels=pixels)
+        height, width = pixels.shape[:2]
+        full = self.full_hw if all(self.full_hw) else (height * self.reduction, width * self.reduction)
+        _set(self, pixels=pixels, full_hw=full)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels."""
-        height, width = self.pixels.shape[:2]
-        return {"sha256": self.sha256, "source": self.source, "size_hw": [height, width], "reduction": self.reduction}
+        return {"sha256": self.sha256, "source": self.source, "size_hw": list(self.full_hw), "reduction": self.reduction}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
