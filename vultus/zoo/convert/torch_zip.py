@@ -45,7 +45,7 @@ _KINDS = {
     "BoolStorage": "<?",
 }
 
-_DAMAGE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, UnicodeDecodeError, struct.error, zlib.error)
+_DAMAGE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def read_state(path: Path) -> dict[str, NDArray[Any]]:
     """
     data = path.read_bytes()
     try:
-        objects, found = _read_zip(data) if zipfile.is_zipfile(BytesIO(data)) else _read_legacy(data)
+        objects, found = _read_zip(data) if data[:2] == b"PK" else _read_legacy(data)
         state = _flatten(_unwrap(objects), found)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
@@ -168,6 +168,8 @@ def _read_zip(data: bytes) -> tuple[Any, _Found]:
                     raise InputError(f"checkpoint: expected storage {key[:40]!r} in the archive, got none")
                 found.data[key] = _member(archive, item, left)
                 left -= len(found.data[key])
+    except InputError:
+        raise
     except _DAMAGE as error:
         raise InputError(f"checkpoint: expected a whole zip archive, got a damaged one ({str(error)[:80]})") from error
     return objects, found
