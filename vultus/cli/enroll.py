@@ -1,0 +1,56 @@
+"""`vultus enroll FOLDER`: people into a gallery."""
+
+from __future__ import annotations
+
+import argparse
+
+from vultus.cli import _options, _output
+from vultus.gallery import open_gallery
+from vultus.pipeline import Enrollment
+from vultus.pipeline._enroll import people_folders
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("folder", help="one folder of photos per person: FOLDER/NAME/photo.jpg")
+    parser.add_argument("--force", action="store_true", help="keep photos that quality or likeness speak against")
+    _options.add_gallery(parser)
+    _options.add_output(parser)
+    _options.add_pipeline(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Enroll person by person; what is done stays done when interrupted."""
+    people = people_folders(args.folder)
+    pipe = _options.pipeline(args)
+    with open_gallery(args.gallery) as gallery:
+        steps = pipe.enroll_folder(args.folder, gallery, force=args.force)
+        results: list[Enrollment] = list(_output.progress(steps, len(people), "enroll"))
+        total = len(gallery)
+    if args.json:
+        document = {
+            "gallery": args.gallery,
+            "space": pipe.space,
+            "people": [
+                {
+                    "name": r.name,
+                    "id": r.identity.id if r.identity else None,
+                    "used": r.used,
+                    "known": r.known,
+                    "refused": [{"photo": photo, "reason": reason} for photo, reason in r.refused],
+                }
+                for r in results
+            ],
+        }
+        _output.print_json(document)
+        return 0
+    table = _output.table("person", ">photos added", ">known already", ">refused")
+    for r in results:
+        table.add_row(r.name, str(r.used), str(r.known), str(len(r.refused)))
+    out = _output.console()
+    out.print(table)
+    for r in results:
+        for photo, reason in r.refused:
+            out.print(f"refused {photo}: {reason}", style="yellow", markup=False)
+    out.print(f"{args.gallery} holds {total} people")
+    return 0

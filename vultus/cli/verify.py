@@ -1,0 +1,39 @@
+"""`vultus verify A B`: one person or two?"""
+
+from __future__ import annotations
+
+import argparse
+
+from vultus.cli import _draw, _options, _output
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("a", help="photo")
+    parser.add_argument("b", help="photo")
+    parser.add_argument("--exit-code", action="store_true", help="exit with 1 unless the answer is accept")
+    _options.add_fmr(parser)
+    _options.add_output(parser, draw=True)
+    _options.add_pipeline(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare the largest faces of two photos."""
+    pipe = _options.pipeline(args)
+    a, b = pipe.encode(args.a), pipe.encode(args.b)
+    decision = pipe.verify(a, b, fmr=args.fmr)
+    drawn = [_draw.main_face(encoded, decision, args.draw) for encoded in (a, b)] if args.draw else []
+    if args.json:
+        _output.print_json(
+            {"a": args.a, "b": args.b, "space": pipe.space, "decision": decision.to_dict(), "drawn": [str(d) for d in drawn]}
+        )
+    else:
+        out = _output.console()
+        out.print(f"{_output.verdict(decision)}  similarity {decision.score:.3f}, threshold {decision.threshold:.3f}")
+        out.print(f"at this threshold a stranger is accepted {_output.one_in(decision.fmr)} times ({decision.calibration})")
+        if decision.reason:
+            out.print(decision.reason)
+        for name, encoded in ((args.a, a), (args.b, b)):
+            if len(encoded) > 1:
+                out.print(f"{name} shows {len(encoded)} faces; the largest was compared")
+    return 0 if decision.accepted or not args.exit_code else 1

@@ -1,0 +1,175 @@
+"""From decoded pictures to vectors: the parts of a pipeline, loaded once, and what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from vultus import catalogue
+from vultus.contracts import Aligner, Detector, Embedder, QualityEstimator, Refiner
+from vultus.errors import InputError, NoFace
+from vultus.io import images as io_images
+from vultus.types import F32, Detections, Embedded, Face, Image, Template
+
+MainFace = Literal["largest", "central"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Which catalogue rows a pipeline is made of."""
+
+    detector: str = "centerface"
+    embedder: str = "dlib_resnet29"
+    refiner: str | None = None
+    aligner: str = "similarity5"
+    quality: str = "face_measures"
+
+
+PRESETS = {
+    "default": Parts(),
+    "accurate": Parts(embedder="fr_feature", refiner="facemesh"),
+    "fused": Parts(embedder="fused", refiner="facemesh"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """The faces of one picture, best detection first, with a vector and a quality each.
+
+    Attributes:
+        source: path of the picture, or None.
+        sha256: of the encoded file.
+        size_hw: height and width in pixels after EXIF orientation.
+        detections: boxes and points in pixels of that picture.
+        embedded: (N, D) unit vectors of one space.
+        quality: (N,) in [0, 1].
+    """
+
+    source: str | None
+    sha256: str
+    size_hw: tuple[int, int]
+    detections: Detections
+    embedded: Embedded
+    quality: F32
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+    def faces(self) -> list[Face]:
+        """The detections as records."""
+        return self.detections.faces()
+
+    def main(self, which: MainFace = "largest") -> int:
+        """Index of the face the picture is about.
+
+        Args:
+            which: "largest" box area, or "central": the box whose center is nearest to the center of the picture
+                (the convention of LFW, whose pictures are centered on their subject).
+
+        Raises:
+            NoFace: if the picture shows none.
+        """
+        if not len(self):
+            raise NoFace(f"{self.source or 'the picture'}: expected a face, found none; look at it with `vultus detect`")
+        left, top, right, bottom = self.detections.boxes.T
+        if which == "largest":
+            return int(np.argmax((right - left) * (bottom - top)))
+        height, width = self.size_hw
+        return int(np.argmin((left + right - width) ** 2 + (top + bottom - height) ** 2))
+
+    def template(self, index: int | None = None) -> Template:
+        """One face as a template; the main face unless `index` is given."""
+        index = self.main() if index is None else index
+        return Template(self.embedded.vec[index], self.embedded.space, float(self.quality[index]), media=(self.sha256,))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; vectors included."""
+        faces = [
+            {**face.to_dict(), "quality": float(quality), "vector": vector.tolist()}
+            for face, quality, vector in zip(self.faces(), self.quality, self.embedded.vec)
+        ]
+        return {
+            "source": self.source,
+            "sha256": self.sha256,
+            "size_hw": list(self.size_hw),
+            "space": self.embedded.space,
+            "faces": faces,
+        }
+
+
+class Worker:
+    """The five parts, loaded once, with one thread count."""
+
+    def __init__(self, parts: Parts, threads: int, min_score: float | None) -> None:
+        self.detector: Detector = catalogue.load(parts.detector, threads=threads)
+        self.aligner: Aligner = catalogue.load(parts.aligner)
+        self.embedder: Embedder = load_embedder(parts.embedder, threads)
+        self.refiner: Refiner | None = catalogue.load(parts.refiner, threads=threads) if parts.refiner else None
+        self.quality: QualityEstimator = catalogue.load(parts.quality)
+        self.min_score = min_score
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Faces in pixels of the decoded pictures."""
+        return self.detector.detect([image.pixels for image in images], min_score=self.min_score)
+
+    def encode(self, images: Sequence[Image]) -> list[Encoded]:
+        """Detect all, refine and align each, embed the crops of all together."""
+        found_all = self.detect(images)
+        if any(len(found) and found.points is None for found in found_all):
+            raise InputError(
+                "this detector gives boxes without points, and alignment needs five points; "
+                "use centerface, yunet, scrfd or retinaface"
+            )
+        crops, ready = [], []
+        for image, found in zip(images, found_all):
+            image, found = full_size_if_needed(image, found, self.embedder.crop.size_hw)
+            if len(found) and self.refiner is not None:
+                found = replace(found, points=self.refiner.refine(image.pixels, _points(found)))
+            crops.append(self.aligner.align(image.pixels, _points(found), self.embedder.crop)[0])
+            ready.append((image, found, self.quality.score(image.pixels, found)))
+        embedded = self.embedder.embed(np.concatenate(crops))
+        results, start = [], 0
+        for image, found, quality in ready:
+            part = slice(start, start + len(found))
+            start = part.stop
+            norm = None if embedded.norm is None else embedded.norm[part]
+            vectors = Embedded(embedded.vec[part], embedded.space, norm)
+            full = scaled(found, image.reduction)
+            results.append(Encoded(image.source, image.sha256, image.full_hw, full, vectors, quality))
+        return results
+
+
+def load_embedder(name: str, threads: int) -> Embedder:
+    """A catalogue row, or an ONNX file with the ArcFace input convention."""
+    loaded: Embedder
+    if name.endswith(".onnx"):
+        loaded = catalogue.load("arcface.file", weights=name, threads=threads)
+    else:
+        loaded = catalogue.load(name, threads=threads)
+    return loaded
+
+
+def scaled(found: Detections, factor: int) -> Detections:
+    """Move detections from a picture decoded `factor` times smaller to the stored picture."""
+    if factor == 1:
+        return found
+    # Points are in center coordinates: the center of the first small pixel lies (factor - 1) / 2 into the big ones.
+    points = None if found.points is None else found.points * factor + (factor - 1) / 2
+    return Detections(found.boxes * factor, found.scores, points)
+
+
+def full_size_if_needed(image: Image, found: Detections, crop_hw: tuple[int, int]) -> tuple[Image, Detections]:
+    """Decode again in full when a face is smaller, in the reduced picture, than the crop that is cut from it."""
+    if image.reduction == 1 or image.source is None or not len(found):
+        return image, found
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    if sides.max(axis=1).min() >= max(crop_hw):
+        return image, found
+    return io_images.read(image.source, truncated="accept"), scaled(found, image.reduction)
+
+
+def _points(found: Detections) -> F32:
+    return found.points if found.points is not None else np.zeros((0, 5, 2), np.float32)

@@ -1,0 +1,245 @@
+"""The pipeline: pictures in, vectors and decisions out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from os import PathLike
+from typing import Any, overload
+
+from vultus.errors import SpaceMismatch, UnknownMethod, VultusError
+from vultus.gallery import Gallery, calibrate
+from vultus.io import images as io_images
+from vultus.pipeline import _enroll
+from vultus.pipeline._encode import PRESETS, Encoded, Worker, scaled
+from vultus.types import Decision, Detections, Image, Match, Template
+from vultus.zoo.session import default_threads
+
+Picture = Any  # what vultus.io.images.read takes: path, bytes, Pillow image, (H, W, 3) uint8 RGB array, Image
+
+DETECTION_SIDE = 640  # px; JPEG files are decoded no smaller than this on their longer side
+CHUNK = 8  # pictures that one worker detects and embeds together
+
+
+class Pipeline:
+    """From pictures to vectors and decisions.
+
+    Args:
+        preset: "default" (CenterFace + dlib ResNet-29, commercial use allowed), "accurate" (adds Face Mesh points, uses
+            MobileFaceNet) or "fused" (both embedders); parts given by name replace those of the preset.
+        detector: catalogue row of a detector that gives five points.
+        embedder: catalogue row of an embedder, or the path of an ONNX file with the ArcFace input convention.
+        refiner: catalogue row of a point refiner, or "none".
+        threads: cores to use; all physical cores unless given.
+        min_score: detection threshold; None means the one on the detector's card.
+
+    Building one loads nothing; the weights are opened at the first picture.
+    """
+
+    def __init__(
+        self,
+        preset: str = "default",
+        *,
+        detector: str | None = None,
+        embedder: str | None = None,
+        refiner: str | None = None,
+        threads: int | None = None,
+        min_score: float | None = None,
+    ) -> None:
+        if preset not in PRESETS:
+            raise UnknownMethod(preset, PRESETS, what="pipeline")
+        given = {"detector": detector, "embedder": embedder, "refiner": refiner}
+        parts = replace(PRESETS[preset], **{key: value for key, value in given.items() if value is not None})
+        self.parts = replace(parts, refiner=None) if parts.refiner == "none" else parts
+        self.threads = threads
+        self.min_score = min_score
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.parts}, threads={self.threads}, min_score={self.min_score})"
+
+    @cached_property
+    def _single(self) -> Worker:
+        """For one picture: every core works on it."""
+        return Worker(self.parts, self.cores, self.min_score)
+
+    @cached_property
+    def _many(self) -> Worker:
+        """For many pictures: one core each, which wastes no time on waiting for one another."""
+        return self._single if self.cores == 1 else Worker(self.parts, 1, self.min_score)
+
+    @property
+    def cores(self) -> int:
+        """How many threads work."""
+        return self.threads or default_threads()
+
+    @property
+    def space(self) -> str:
+        """The embedding space of this pipeline's vectors."""
+        return self._single.embedder.space
+
+    @cached_property
+    def calibration(self) -> calibrate.Calibration:
+        """What turns scores into error rates: the user's own table where there is one, else the packaged one."""
+        return calibrate.load(self.space)
+
+    # -- pictures to faces and vectors ---------------------------------------------------------------------------
+
+    @overload
+    def detect(self, pictures: list[Any] | tuple[Any, ...]) -> list[Detections]: ...
+    @overload
+    def detect(self, pictures: Picture) -> Detections: ...
+    def detect(self, pictures: Any) -> Any:
+        """Faces of one picture, or of each of a list, in pixels of the picture after EXIF orientation.
+
+        Returns an empty record for a picture without faces. Raises InputError for what is not a picture.
+        """
+        if not isinstance(pictures, (list, tuple)):
+            return self.detect([pictures])[0]
+        images = [read(picture) for picture in pictures]
+        return [scaled(f, i.reduction) for f, i in zip(self._single.detect(images), images)]
+
+    @overload
+    def encode(self, pictures: list[Any] | tuple[Any, ...]) -> list[Encoded]: ...
+    @overload
+    def encode(self, pictures: Picture) -> Encoded: ...
+    def encode(self, pictures: Any) -> Any:
+        """Faces, vectors and qualities of one picture, or of each of a list.
+
+        The first picture that cannot be read raises; `stream` goes on instead.
+        """
+        if not isinstance(pictures, (list, tuple)):
+            return self._single.encode([read(pictures)])[0]
+        results = []
+        for result in self.stream(pictures):
+            if isinstance(result, VultusError):
+                raise result
+            results.append(result)
+        return results
+
+    def stream(self, pictures: Iterable[Picture], *, truncated: str = "refuse") -> Iterator[Encoded | VultusError]:
+        """Encode any number of pictures in order and in bounded memory.
+
+        A picture that cannot be read comes back as the error, in its place; nothing is dropped.
+
+        Args:
+            pictures: any iterable; it is read only a little ahead.
+            truncated: "refuse" or "accept" JPEG files that end early; see `vultus.io.images.read`.
+        """
+        waiting: deque[Future[list[Encoded | VultusError]]] = deque()
+        with ThreadPoolExecutor(self.cores, thread_name_prefix="vultus") as pool:
+            try:
+                for chunk in _chunks(pictures, CHUNK):
+                    waiting.append(pool.submit(self._encode_chunk, chunk, truncated))
+                    if len(waiting) > 2 * self.cores:
+                        yield from waiting.popleft().result()
+                while waiting:
+                    yield from waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _encode_chunk(self, chunk: list[Picture], truncated: str) -> list[Encoded | VultusError]:
+        pictures = [_attempt(picture, truncated) for picture in chunk]
+        good = [picture for picture in pictures if isinstance(picture, Image)]
+        encoded = iter(self._many.encode(good) if good else ())
+        return [next(encoded) if isinstance(picture, Image) else picture for picture in pictures]
+
+    # -- vectors to decisions ------------------------------------------------------------------------------------
+
+    def verify(self, a: Picture | Encoded | Template, b: Picture | Encoded | Template, *, fmr: float = 1e-3) -> Decision:
+        """Do the main faces of two pictures belong to one person?
+
+        Args:
+            a: picture, or what `encode` returned, or a template.
+            b: likewise.
+            fmr: the false match rate to decide at.
+
+        Returns:
+            A decision that carries its threshold and the rate the threshold stands for.
+
+        Raises:
+            NoFace: if one of the pictures shows none.
+            SpaceMismatch: if the vectors come from different embedders.
+            InputError: if the calibration data cannot support that rate.
+        """
+        one, other = self._template(a), self._template(b)
+        for template in (one, other):
+            if template.space != self.space:
+                raise SpaceMismatch(template.space, self.space)
+        return self.calibration.decide(one, other, fmr=fmr)
+
+    def enroll(self, name: str, pictures: Sequence[Picture], gallery: Gallery, *, force: bool = False) -> Enrollment:
+        """Add photos of one person to a gallery, in one transaction.
+
+        A photo is refused, with the reason, when it shows no face or two faces of similar size, when its quality is too
+        low, when it does not look like the person's other photos, or when it looks like somebody enrolled already.
+
+        Args:
+            name: the person; photos are added when the name is known.
+            pictures: photos; those that are in the gallery already are left alone.
+            gallery: see `vultus.open_gallery`.
+            force: enroll what shows a face even when quality or likeness speak against it.
+        """
+        return _enroll.enroll(self, name, pictures, gallery, force=force)
+
+    def enroll_folder(
+        self, folder: str | PathLike[str], gallery: Gallery, *, force: bool = False
+    ) -> Iterator[Enrollment]:
+        """Enroll a folder that has one folder of photos per person; one transaction each, resumable.
+
+        Raises:
+            InputError: if the folder does not have that layout.
+        """
+        return _enroll.enroll_folder(self, str(folder), gallery, force=force)
+
+    def identify(self, picture: Picture | Encoded, gallery: Gallery, *, fmr: float = 1e-3) -> list[Decision]:
+        """Name every face of a picture, or abstain, or say that it is a stranger.
+
+        Returns one decision per face, in the order of the detections; `match` is the person named.
+        """
+        encoded = self._encoded(picture)
+        calibration = self.calibration
+        return [
+            gallery.identify(encoded.template(i), fmr=fmr, calibration=calibration) for i in range(len(encoded))
+        ]
+
+    def search(self, picture: Picture | Encoded, gallery: Gallery, *, k: int = 5) -> list[list[Match]]:
+        """The k most similar people of the gallery for every face of a picture, without a decision."""
+        encoded = self._encoded(picture)
+        return [gallery.search(encoded.template(i), k=k) for i in range(len(encoded))]
+
+    def _encoded(self, picture: Picture | Encoded) -> Encoded:
+        return picture if isinstance(picture, Encoded) else self.encode(picture)
+
+    def _template(self, item: Picture | Encoded | Template) -> Template:
+        return item if isinstance(item, Template) else self._encoded(item).template()
+
+
+Enrollment = _enroll.Enrollment
+
+
+def read(picture: Picture, truncated: Any = "refuse") -> Image:
+    """Decode; a JPEG file reduced, since it can be decoded again in full when its faces are small."""
+    side = DETECTION_SIDE if isinstance(picture, (str, PathLike)) else None
+    return io_images.read(picture, max_side=side, truncated=truncated)
+
+
+def _attempt(picture: Picture, truncated: str) -> Image | VultusError:
+    try:
+        return read(picture, truncated)
+    except VultusError as error:
+        return error.with_traceback(None)
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
