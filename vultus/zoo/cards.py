@@ -157,6 +157,7 @@ def _read(name: str, row: dict[str, Any]) -> Card:
     if "input_hw" in row:
         row["input_hw"] = tuple(row["input_hw"])
     row["pack"] = tuple(row.get("pack", ()))
+    row["convert"] = row.get("convert") or None  # "" in a row: not what its family says
     row.setdefault("file", (path or source.name).rsplit("/", 1)[-1])
     try:
         return Card(id=name, source=source, **row)
