@@ -26,8 +26,14 @@ from vultus.io.images import list_pictures
 OUT = Path("demo-out")
 SDIST = "face_recognition==1.3.0"
 SHIPPED = {  # where it goes: member of the source package, sha256
-    "people/Barack Obama/portrait.jpg": ("obama.jpg", "0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6"),
-    "people/Barack Obama/speech.jpg": ("obama2.jpg", "a7efcc907375274796f39646510704aa86672d59f6d5469d69af3c85590976a6"),
+    "people/Barack Obama/portrait.jpg": (
+        "obama.jpg",
+        "0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6",
+    ),
+    "people/Barack Obama/speech.jpg": (
+        "obama2.jpg",
+        "a7efcc907375274796f39646510704aa86672d59f6d5469d69af3c85590976a6",
+    ),
     "probes/blue-room.jpg": ("obama3.jpg", "76ac6bf97c36dc2da0ad16a537d6a5ac1b10f48d49aac29a0cca9a17cdbc3ca3"),
     "probes/a-stranger.jpg": ("biden.jpg", "3c17508bb91554c637a2eabddfae790e5bb1caba93130814fc2ac50be9760c4c"),
 }

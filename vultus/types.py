@@ -47,7 +47,8 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any = n
         array = np.array(value, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: expected numbers of shape {_words(shape)}, got {type(value).__name__}") from error
-    if array.ndim != len(shape) or any(want is not None and want != got for want, got in zip(shape, array.shape)):
+    fits = array.ndim == len(shape)
+    if not fits or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
         raise InputError(f"{name}: expected shape {_words(shape)}, got {array.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
@@ -56,7 +57,9 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any = n
 
 
 def _words(shape: tuple[int | None, ...]) -> str:
-    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    return (
+        "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -127,7 +130,12 @@ class Image(_Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels."""
-        return {"sha256": self.sha256, "source": self.source, "size_hw": list(self.full_hw), "reduction": self.reduction}
+        return {
+            "sha256": self.sha256,
+            "source": self.source,
+            "size_hw": list(self.full_hw),
+            "reduction": self.reduction,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +184,7 @@ class Detections(_Record):
     def faces(self) -> list[Face]:
         """The same faces as records."""
         points = self.points if self.points is not None else [None] * len(self)
-        return [Face(b, float(s), p) for b, s, p in zip(self.boxes, self.scores, points)]
+        return [Face(b, float(s), p) for b, s, p in zip(self.boxes, self.scores, points, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,10 +63,14 @@ def test_a_small_face_in_a_reduced_picture_is_cut_from_the_full_one(tmp_path) ->
 def test_main_face_is_the_largest_or_the_central_one() -> None:
     boxes = [[0, 0, 60, 60], [45, 45, 55, 55]]
     vectors = np.eye(2, dtype=np.float32)
-    encoded = Encoded(None, "", (100, 100), Detections(boxes, [0.9, 0.8]), Embedded(vectors, "s@1"), np.ones(2, np.float32))
+    encoded = Encoded(
+        None, "", (100, 100), Detections(boxes, [0.9, 0.8]), Embedded(vectors, "s@1"), np.ones(2, np.float32)
+    )
     assert encoded.main() == 0
     assert encoded.main("central") == 1
-    none = Encoded("x.jpg", "", (9, 9), Detections(np.zeros((0, 4)), []), Embedded(np.zeros((0, 2)), "s@1"), np.zeros(0))
+    none = Encoded(
+        "x.jpg", "", (9, 9), Detections(np.zeros((0, 4)), []), Embedded(np.zeros((0, 2)), "s@1"), np.zeros(0)
+    )
     with pytest.raises(NoFace, match=r"x\.jpg"):
         none.main()
 
@@ -80,7 +84,7 @@ def test_unknown_preset_suggests_near_ones() -> None:
 def test_many_equals_one_by_one(pipe, photographs) -> None:
     paths = io_images.list_pictures(photographs)
     many = pipe.encode(paths)
-    for path, together in zip(paths, many):
+    for path, together in zip(paths, many, strict=True):
         alone = pipe.encode(path)
         np.testing.assert_allclose(alone.detections.boxes, together.detections.boxes, atol=0.05)
         assert (alone.embedded.vec * together.embedded.vec).sum(axis=1) == pytest.approx(1.0, abs=1e-5)

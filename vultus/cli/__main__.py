@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         import difflib
 
         near = difflib.get_close_matches(argv[0], VERBS, n=1)
-        print(f"vultus: no verb {argv[0]!r}{f'; did you mean {near[0]!r}?' if near else ''}\n\n{_help()}", file=sys.stderr)
+        print(
+            f"vultus: no verb {argv[0]!r}{f'; did you mean {near[0]!r}?' if near else ''}\n\n{_help()}", file=sys.stderr
+        )
         return 2
     return _run(argv[0], argv[1:])
 
@@ -98,8 +100,8 @@ def _help() -> str:
         "usage: vultus VERB [options]        vultus VERB --help\n\n"
         "Find faces, say who they are, and at which error rate.\n\n"
         f"{verbs}\n\n"
-        "exit codes: 0 done, 2 wrong usage, 3 bad input, 4 no face, 5 space mismatch, 6 unknown name, 7 missing extra,\n"
-        "            8 missing weights, 9 wrong weights, 10 refused, 11 store error, 130 interrupted"
+        "exit codes: 0 done, 2 wrong usage, 3 bad input, 4 no face, 5 space mismatch, 6 unknown name,\n"
+        "            7 missing extra, 8 missing weights, 9 wrong weights, 10 refused, 11 store error, 130 interrupted"
     )
 
 

@@ -39,7 +39,9 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--refiner", help="catalogue row of a point refiner, or none")
     group.add_argument("--min-score", type=float, help="detection threshold (default: the one on the model's card)")
     group.add_argument("--threads", type=int, help="cores to use (default: all)")
-    group.add_argument("--license", choices=["any", "commercial"], help="commercial: refuse weights that do not allow it")
+    group.add_argument(
+        "--license", choices=["any", "commercial"], help="commercial: refuse weights that do not allow it"
+    )
 
 
 def add_fmr(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vultus.errors import InputError
+from vultus.errors import InputError, StoreError
 from vultus.types import Decision, Metric
 
 
@@ -57,6 +57,15 @@ def photos(paths: Iterable[str]) -> list[Path]:
     return found
 
 
+def make_folder(path: Path) -> Path:
+    """Make a folder for what is written; StoreError in words when that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: expected a folder that can be written to, got: {error.strerror}") from error
+    return path
+
+
 def one_in(metric: Metric) -> str:
     """A rate in words: '1 in 10 000'."""
     if not metric.value:
@@ -74,5 +83,7 @@ def number(metric: Metric, digits: int = 4) -> str:
     """Value and interval, or why there is none."""
     if metric.value is None:
         return metric.note or "insufficient data"
-    interval = "" if metric.low is None or metric.high is None else f"  [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
+    interval = (
+        "" if metric.low is None or metric.high is None else f"  [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
+    )
     return f"{metric.value:.{digits}f}{interval}"

@@ -19,7 +19,8 @@ def run(args: argparse.Namespace) -> int:
     paths = _output.photos(args.photos)
     pipe = _options.pipeline(args)
     results = [(path, pipe.detect(path)) for path in _output.progress(paths, len(paths), "detect")]
-    drawn = [_draw.detections(path, found, args.draw) for path, found in results] if args.draw else []
+    places = _draw.targets(paths, args.draw) if args.draw else {}
+    drawn = [_draw.detections(path, found, places[str(path)]) for path, found in results] if args.draw else []
     if args.json:
         document = {
             "detector": pipe.parts.detector,

@@ -16,7 +16,9 @@ from vultus.pipeline import Encoded
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photos, or folders of photos")
-    parser.add_argument("--out", metavar="FILE.npz", help="write vectors, boxes, photo names and the space as NumPy arrays")
+    parser.add_argument(
+        "--out", metavar="FILE.npz", help="write vectors, boxes, photo names and the space as NumPy arrays"
+    )
     _options.add_output(parser)
     _options.add_pipeline(parser)
 
@@ -39,8 +41,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     table = _output.table("photo", ">face", ">quality", "vector")
     for result in results:
-        for i, (quality, vector) in enumerate(zip(result.quality, result.embedded.vec)):
-            table.add_row(str(result.source), str(i + 1), f"{quality:.2f}", " ".join(f"{v:+.3f}" for v in vector[:6]) + " ...")
+        for i, (quality, vector) in enumerate(zip(result.quality, result.embedded.vec, strict=True)):
+            table.add_row(
+                str(result.source), str(i + 1), f"{quality:.2f}", " ".join(f"{v:+.3f}" for v in vector[:6]) + " ..."
+            )
         if not len(result):
             table.add_row(str(result.source), "none", "", "")
     _output.console().print(table)

@@ -25,13 +25,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Name every face of every photo, or refuse, or abstain."""
     if "://" not in args.gallery and not Path(args.gallery).is_file():
-        raise InputError(f"--gallery: expected a gallery, got nothing at {args.gallery}; make one with `vultus enroll FOLDER`")
+        raise InputError(
+            f"--gallery: expected a gallery, got nothing at {args.gallery}; make one with `vultus enroll FOLDER`"
+        )
     if args.k < 1:
         raise InputError(f"-k: expected at least 1 candidate, got {args.k}")
     paths = _output.photos(args.photos)
     pipe = _options.pipeline(args)
     results: list[tuple[Encoded, list[Decision]]] = []
     drawn: list[Path] = []
+    places = _draw.targets(paths, args.draw) if args.draw else {}
     with open_gallery(args.gallery) as gallery:
         for encoded in _output.progress(pipe.stream(paths), len(paths), "identify"):
             if isinstance(encoded, VultusError):
@@ -39,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             decisions = pipe.identify(encoded, gallery, fmr=args.fmr)
             results.append((encoded, decisions))
             if args.draw:
-                drawn.append(_draw.identified(encoded, decisions, args.draw))
+                drawn.append(_draw.identified(encoded, decisions, places[str(encoded.source)]))
         if args.json:
             _output.print_json(_document(args, pipe, gallery, results, drawn))
             return 0
@@ -54,7 +57,9 @@ def _tell(args: argparse.Namespace, people: int, results: list[tuple[Encoded, li
         for i, d in enumerate(decisions):
             score = "" if d.score is None else f"{d.score:.3f}"
             name = d.match.name if d.match else "stranger" if d.outcome == "reject" else ""
-            table.add_row(str(encoded.source), str(i + 1), _output.verdict(d), name, score, f"{d.threshold:.3f}", d.reason)
+            table.add_row(
+                str(encoded.source), str(i + 1), _output.verdict(d), name, score, f"{d.threshold:.3f}", d.reason
+            )
         if not decisions:
             table.add_row(str(encoded.source), "none", "", "", "", "", "no face found")
     out.print(table)
@@ -78,8 +83,13 @@ def _document(
     for encoded, decisions in results:
         candidates = pipe.search(encoded, gallery, k=args.k)
         faces = [
-            {**face.to_dict(), "quality": float(quality), "decision": d.to_dict(), "candidates": [m.to_dict() for m in c]}
-            for face, quality, d, c in zip(encoded.faces(), encoded.quality, decisions, candidates)
+            {
+                **face.to_dict(),
+                "quality": float(quality),
+                "decision": d.to_dict(),
+                "candidates": [m.to_dict() for m in c],
+            }
+            for face, quality, d, c in zip(encoded.faces(), encoded.quality, decisions, candidates, strict=True)
         ]
         photos.append({"source": encoded.source, "sha256": encoded.sha256, "faces": faces})
     return {

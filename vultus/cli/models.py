@@ -78,12 +78,14 @@ def _card(status: store.Status) -> dict[str, Any]:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    for card in (card for name in args.names for card in cards.pack(name)):  # unknown names fail before any download
-        if not args.json and card.size_bytes and store.located(card.id) is None:
-            print(f"{card.id}: {card.size_bytes / 1e6:.1f} MB, {card.license}", file=sys.stderr)
+    for item in (item for name in args.names for item in cards.pack(name)):  # unknown names fail before any download
+        if not args.json and item.size_bytes and store.located(item.id) is None:
+            print(f"{item.id}: {item.size_bytes / 1e6:.1f} MB, {item.license}", file=sys.stderr)
     ready: dict[str, str] = {}
     for name in args.names:
-        pulled = store.pull(name, license=args.license, force=args.force, progress=_show if sys.stderr.isatty() else None)
+        pulled = store.pull(
+            name, license=args.license, force=args.force, progress=_show if sys.stderr.isatty() else None
+        )
         ready.update({card: str(path) for card, path in pulled.items()})
     if args.json:
         _output.print_json(ready)

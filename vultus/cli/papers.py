@@ -12,7 +12,9 @@ from vultus.cli import _options, _output
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("words", nargs="*", metavar="WORD", help="only papers whose name, title or room has all these words")
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="only papers whose name, title or room has all these words"
+    )
     parser.add_argument("--status", choices=catalogue.PAPER_STATUS, help="only papers of this status")
     _options.add_output(parser)
 

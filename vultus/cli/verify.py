@@ -22,15 +22,24 @@ def run(args: argparse.Namespace) -> int:
     pipe = _options.pipeline(args)
     a, b = pipe.encode(args.a), pipe.encode(args.b)
     decision = pipe.verify(a, b, fmr=args.fmr)
-    drawn = [_draw.main_face(encoded, decision, args.draw) for encoded in (a, b)] if args.draw else []
+    places = _draw.targets((args.a, args.b), args.draw) if args.draw else {}
+    drawn = [_draw.main_face(e, decision, places[str(e.source)]) for e in (a, b)] if args.draw else []
     if args.json:
         _output.print_json(
-            {"a": args.a, "b": args.b, "space": pipe.space, "decision": decision.to_dict(), "drawn": [str(d) for d in drawn]}
+            {
+                "a": args.a,
+                "b": args.b,
+                "space": pipe.space,
+                "decision": decision.to_dict(),
+                "drawn": [str(d) for d in drawn],
+            }
         )
     else:
         out = _output.console()
         out.print(f"{_output.verdict(decision)}  similarity {decision.score:.3f}, threshold {decision.threshold:.3f}")
-        out.print(f"at this threshold a stranger is accepted {_output.one_in(decision.fmr)} times ({decision.calibration})")
+        out.print(
+            f"at this threshold a stranger is accepted {_output.one_in(decision.fmr)} times ({decision.calibration})"
+        )
         if decision.reason:
             out.print(decision.reason)
         for name, encoded in ((args.a, a), (args.b, b)):

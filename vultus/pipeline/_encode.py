@@ -73,7 +73,9 @@ class Encoded:
             NoFace: if the picture shows none.
         """
         if not len(self):
-            raise NoFace(f"{self.source or 'the picture'}: expected a face, found none; look at it with `vultus detect`")
+            raise NoFace(
+                f"{self.source or 'the picture'}: expected a face, found none; look at it with `vultus detect`"
+            )
         left, top, right, bottom = self.detections.boxes.T
         if which == "largest":
             return int(np.argmax((right - left) * (bottom - top)))
@@ -89,7 +91,7 @@ class Encoded:
         """Plain JSON values; vectors included."""
         faces = [
             {**face.to_dict(), "quality": float(quality), "vector": vector.tolist()}
-            for face, quality, vector in zip(self.faces(), self.quality, self.embedded.vec)
+            for face, quality, vector in zip(self.faces(), self.quality, self.embedded.vec, strict=True)
         ]
         return {
             "source": self.source,
@@ -124,7 +126,7 @@ class Worker:
                 "use centerface, yunet, scrfd or retinaface"
             )
         crops, ready = [], []
-        for image, found in zip(images, found_all):
+        for image, found in zip(images, found_all, strict=True):
             image, found = full_size_if_needed(image, found, self.embedder.crop.size_hw)
             if len(found) and self.refiner is not None:
                 found = replace(found, points=self.refiner.refine(image.pixels, _points(found)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +65,7 @@ def enroll(
     fresh = [p for p in pictures if not (isinstance(p, (str, Path)) and _sha256(p) in have)]
     usable: list[tuple[Encoded, int]] = []
     refused: list[tuple[str, str]] = []
-    for picture, result in zip(fresh, pipe.stream(fresh)):
+    for picture, result in zip(fresh, pipe.stream(fresh), strict=True):
         label = str(picture) if isinstance(picture, (str, Path)) else "picture"
         reason = _unusable(result)
         if reason:
@@ -88,9 +88,7 @@ def enroll(
     return Enrollment(name, same[0] if len(same) == 1 else None, len(usable), known, tuple(refused))
 
 
-def enroll_folder(
-    pipe: Pipeline, folder: str | Path, gallery: Gallery, *, force: bool = False
-) -> Iterator[Enrollment]:
+def enroll_folder(pipe: Pipeline, folder: str | Path, gallery: Gallery, *, force: bool = False) -> Iterator[Enrollment]:
     """Enroll every person of a folder, one transaction each; run again after an interruption to go on."""
     for name, photos in people_folders(folder).items():
         yield enroll(pipe, name, photos, gallery, force=force)
@@ -106,8 +104,8 @@ def _screened(
         qualities=[float(e.quality[i]) for e, i in usable],
         name=name,
     )
-    kept = [pair for pair, reason in zip(usable, reasons) if not reason]
-    return kept, [(str(e.source), reason) for (e, _), reason in zip(usable, reasons) if reason]
+    kept = [pair for pair, reason in zip(usable, reasons, strict=True) if not reason]
+    return kept, [(str(e.source), reason) for (e, _), reason in zip(usable, reasons, strict=True) if reason]
 
 
 def _unusable(result: Encoded | VultusError) -> str:
@@ -137,5 +135,3 @@ def _sha256(path: str | Path) -> str:
 
 def _kind(path: Path) -> str:
     return "a file" if path.exists() else "nothing"
-
-

@@ -99,7 +99,7 @@ class Pipeline:
         if not isinstance(pictures, (list, tuple)):
             return self.detect([pictures])[0]
         images = [read(picture) for picture in pictures]
-        return [scaled(f, i.reduction) for f, i in zip(self._single.detect(images), images)]
+        return [scaled(f, i.reduction) for f, i in zip(self._single.detect(images), images, strict=True)]
 
     @overload
     def encode(self, pictures: list[Any] | tuple[Any, ...]) -> list[Encoded]: ...
@@ -111,7 +111,7 @@ class Pipeline:
         The first picture that cannot be read raises; `stream` goes on instead.
         """
         if not isinstance(pictures, (list, tuple)):
-            return self._single.encode([read(pictures)])[0]
+            return self._encoded(pictures)
         results = []
         for result in self.stream(pictures):
             if isinstance(result, VultusError):
@@ -149,7 +149,9 @@ class Pipeline:
 
     # -- vectors to decisions ------------------------------------------------------------------------------------
 
-    def verify(self, a: Picture | Encoded | Template, b: Picture | Encoded | Template, *, fmr: float = 1e-3) -> Decision:
+    def verify(
+        self, a: Picture | Encoded | Template, b: Picture | Encoded | Template, *, fmr: float = 1e-3
+    ) -> Decision:
         """Do the main faces of two pictures belong to one person?
 
         Args:
@@ -202,9 +204,7 @@ class Pipeline:
         """
         encoded = self._encoded(picture)
         calibration = self.calibration
-        return [
-            gallery.identify(encoded.template(i), fmr=fmr, calibration=calibration) for i in range(len(encoded))
-        ]
+        return [gallery.identify(encoded.template(i), fmr=fmr, calibration=calibration) for i in range(len(encoded))]
 
     def search(self, picture: Picture | Encoded, gallery: Gallery, *, k: int = 5) -> list[list[Match]]:
         """The k most similar people of the gallery for every face of a picture, without a decision."""
@@ -212,7 +212,7 @@ class Pipeline:
         return [gallery.search(encoded.template(i), k=k) for i in range(len(encoded))]
 
     def _encoded(self, picture: Picture | Encoded) -> Encoded:
-        return picture if isinstance(picture, Encoded) else self.encode(picture)
+        return picture if isinstance(picture, Encoded) else self._single.encode([read(picture)])[0]
 
     def _template(self, item: Picture | Encoded | Template) -> Template:
         return item if isinstance(item, Template) else self._encoded(item).template()
