@@ -241,6 +241,7 @@ def _sentence(name: str) -> str:
     """A key in words: tar_at_far_1e-3 -> TAR at FAR 10⁻³."""
     if not re.fullmatch(r"[a-z0-9_@.\-]+", name):
         return name[:1].upper() + name[1:]
+    name = re.sub(r"(\d)_(\d)", r"\1–\2", name)
     text = re.sub(r"\b1e(-?\d+)\b", lambda m: "10" + m[1].translate(_SUPERSCRIPT), name.replace("_", " "))
     words = [w.upper() if w in _UPPER else w for w in text.replace("@", " at ").split()]
     sentence = " ".join(words)

@@ -20,7 +20,7 @@ UNDETECTED = -1.0  # score of a comparison with a picture in which no face was f
 
 def all_against_all(
     vectors: ArrayLike, subjects: ArrayLike, *, found: ArrayLike, max_far: float = 3e-3, block: int = 512
-) -> Comparisons:
+) -> tuple[Comparisons, roc.ScoreHistogram]:
     """Compare every picture with every other one, in bounded memory.
 
     Args:
@@ -31,7 +31,8 @@ def all_against_all(
         block: rows per matrix product; about 10 * block * N bytes are needed.
 
     Returns:
-        The comparisons; one with an undetected picture scores `UNDETECTED`.
+        The comparisons, in which one with an undetected picture scores `UNDETECTED`, and a histogram of the non-mated
+        ones between detected pictures.
 
     Raises:
         InputError: if shapes disagree, or fewer than two people or no two pictures of one person are there.
@@ -59,7 +60,7 @@ def all_against_all(
     def weigh(w: F64) -> float:
         return float(((pictures @ w) ** 2 - (pictures**2) @ (w * w)) / 2)
 
-    return Comparisons(mated[rising], mated_subject[rising], tail, people, n_nonmated, len(names), weigh, histogram)
+    return Comparisons(mated[rising], mated_subject[rising], tail, people, n_nonmated, len(names), weigh), histogram
 
 
 def _mated(rows: NDArray[np.float32], who: I64) -> tuple[F64, I64]:

@@ -36,7 +36,6 @@ class Comparisons:
         n_nonmated: how many non-mated comparisons there are in all; T when the tail is complete.
         n_subjects: number of people.
         weigh: (S,) draws of each person -> weighted number of all non-mated comparisons.
-        histogram: all non-mated scores of comparisons that took place, or None.
     """
 
     mated: F64
@@ -46,7 +45,6 @@ class Comparisons:
     n_nonmated: int
     n_subjects: int
     weigh: Callable[[F64], float]
-    histogram: roc.ScoreHistogram | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
