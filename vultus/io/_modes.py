@@ -152,5 +152,9 @@ def _looks_like(data: bytes) -> str:
 
 
 def _reason(error: Exception) -> str:
-    words = str(error) or type(error).__name__
-    return "the file is cut short (truncated)" if "truncated" in words.lower() else words
+    words = str(error)
+    if "truncated" in words.lower():
+        return "the file is cut short (truncated)"
+    if isinstance(error, (OSError, SyntaxError, MemoryError)) and words:  # the ones that Pillow words itself
+        return words
+    return "its data are damaged"

@@ -6,11 +6,13 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from vultus.errors import InputError, StoreError
 
-__all__ = ["read_bytes", "write_bytes"]
+__all__ = ["read_bytes", "write_atomic", "write_bytes"]
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
@@ -48,26 +50,41 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that it is either complete or not there: temporary file beside it, flush, rename.
+    """Write a file so that it is either complete or not there; see `write_atomic`.
 
-    An existing file stays as it was when anything fails.
+    Raises:
+        StoreError: as there.
+    """
+    write_atomic(path, lambda file: file.write(data))
+
+
+def write_atomic(path: str | os.PathLike[str], fill: Callable[[BinaryIO], object]) -> None:
+    """Let `fill` write a file that is either complete or not there: temporary file beside it, flush, rename.
+
+    An existing file stays as it was when anything fails, in here or in `fill`, whose own errors pass through.
+
+    Args:
+        path: where the file will be; its folder must exist.
+        fill: called once with the open binary file.
 
     Raises:
         StoreError: full disk, read-only or missing folder, a folder of that name; nothing half-written stays behind.
     """
     target = Path(path)
+    if not target.name or "\0" in target.name:
+        raise StoreError(f"{target}: cannot be written: expected the name of a file")
     draft = target.with_name(f".vultus-{secrets.token_hex(8)}.part")
     try:
         try:
             with open(draft, "xb") as file:
-                file.write(data)
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, target)
         except BaseException:
             draft.unlink(missing_ok=True)  # also on Ctrl-C: a draft never survives
             raise
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise StoreError(f"{target}: cannot be written: {_why(error, target)}") from error
 
 
@@ -82,8 +99,8 @@ def _refuse_unusual(path: str | os.PathLike[str], about: os.stat_result) -> None
         raise InputError(f"{path}: expected a regular file, got a pipe or device: save it to a file first")
 
 
-def _why(error: OSError | ValueError, target: Path) -> str:
-    code = error.errno if isinstance(error, OSError) else None
+def _why(error: OSError, target: Path) -> str:
+    code = error.errno
     if code in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full: free some space or write elsewhere"
     if code == errno.EROFS:
@@ -94,4 +111,4 @@ def _why(error: OSError | ValueError, target: Path) -> str:
         return f"there is no folder {target.parent}: create it first"
     if code in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
         return "a folder of this name is in the way: choose another name"
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return error.strerror or str(error)
