@@ -117,12 +117,14 @@ FAULTS = {
     "catalogue from a method": (lambda c: c.add(D, "\nfrom vultus import load\n"), rf"upward-import: {D}"),
     "another method": (lambda c: c.add(D, "\nimport vultus.detect.other\n"), rf"method-by-import: {D}"),
     "method from the pipeline": (
-        lambda c: c.add("vultus/pipeline.py", "\nfrom vultus.detect import sample_method\n"),
-        r"method-by-import: vultus/pipeline",
+        lambda c: c.add("vultus/pipeline/_late.py", "\nfrom vultus.detect import sample_method\n"),
+        r"method-by-import: vultus/pipeline/_late",
     ),
     "method from the pipeline, late": (
-        lambda c: c.add("vultus/pipeline.py", "\nimport importlib\n\nX = importlib.import_module('vultus.detect.a')\n"),
-        r"method-by-import: vultus/pipeline",
+        lambda c: c.add(
+            "vultus/pipeline/_late.py", "\nimport importlib\n\nX = importlib.import_module('vultus.detect.a')\n"
+        ),
+        r"method-by-import: vultus/pipeline/_late",
     ),
     "zoo from io": (lambda c: c.add("vultus/io/images.py", "\nimport vultus.zoo.store\n"), r"upward-import: vultus/io"),
     "unknown room": (lambda c: c.add("vultus/stuff/x.py", ""), r"unknown-room: vultus/stuff/x"),
@@ -211,7 +213,7 @@ def test_a_fault_turns_the_house_red(house, copy, before, fault):
 def test_what_is_allowed_stays_green(house, copy, before):
     copy.add("vultus/detect/_sample_part.py", '"""A private neighbor."""\n')
     copy.add(D, "\nfrom vultus.detect._sample_part import x\nimport vultus.zoo.session\nfrom vultus.ops import boxes\n")
-    copy.add("vultus/pipeline.py", "\nimport vultus.catalogue\n")
+    copy.add("vultus/pipeline/_late.py", "\nimport vultus.catalogue\n")
     assert look(house, copy.root) - before == set()
 
 
