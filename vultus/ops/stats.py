@@ -2,7 +2,8 @@
 
 Comparisons that share a person are not independent: an interval that counts them as if they were is too narrow. The
 subject bootstrap draws people with replacement. A person drawn w times gives mated comparisons the weight w, and
-two people give their non-mated comparisons the weight w_s w_t (Bolle, Ratha & Pankanti 2004; Poh & Bengio 2007).
+two people give their non-mated comparisons the weight w_s w_t: the subsets bootstrap of Bolle, Ratha & Pankanti 2004,
+with both people drawn as in the vertex bootstrap of Snijders & Borgatti 1999.
 """
 
 from __future__ import annotations
