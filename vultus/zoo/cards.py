@@ -28,8 +28,8 @@ class Source:
     """Where a weight file is published.
 
     Attributes:
-        kind: `wheel` (PyPI project), `npm` (npm package), `hub` (Hugging Face repository), `url`, or `file` (nowhere that
-            can be fetched: the user brings it with `vultus models import`).
+        kind: `wheel` (PyPI project), `npm` (npm package), `hub` (Hugging Face repository), `url`, or `file` (not to be
+            fetched: the user brings it with `vultus models import`).
         name: project, package or repository; the address for `url`; where to look, in words, for `file`.
         version: pinned version or revision, "" where there is none.
         path: the member inside the wheel, package or repository; "" for `url` and `file`.

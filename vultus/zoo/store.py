@@ -1,17 +1,14 @@
-"""Where weights lie: $VULTUS_HOME/models/<card id>/ holds <card id>.onnx, its record (.json) and published/<file>.
+"""Where weights lie: $VULTUS_HOME/models/<card id>/ has <card id>.onnx, its record (.json) and published/<file>.
 
-A file gets its name only when it is whole (written beside its place, synced, moved), so a killed process leaves nothing
-that looks finished; what it leaves is swept up by the next pull or by `prune`. Reading needs no lock and no write access.
+A file gets its name only when it is whole, so a killed process leaves nothing that looks finished; what it does leave
+is swept up by the next pull or by `prune`. Reading needs no lock and no write access.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,8 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from vultus.errors import HashMismatch, InputError, MissingWeights, Refused, StoreError
-from vultus.zoo import fetch
+from vultus.errors import HashMismatch, InputError, MissingWeights, Refused
+from vultus.zoo import _disk, fetch
 from vultus.zoo.cards import Card, card, cards, pack
 from vultus.zoo.convert import registry
 
@@ -105,7 +102,9 @@ def ensure(
         return ready
     wanted = "default" in item.pack if pull is None else pull
     if not wanted and not _source(item).is_file():
-        raise MissingWeights(f"{card_id}: the weights are not on this machine; run `vultus models pull {card_id}`")
+        fetched = item.sha256 and item.source.kind != "file"
+        how = f"pull {card_id}" if fetched else f"import FILE --as {card_id}"
+        raise MissingWeights(f"{card_id}: the weights are not on this machine; run `vultus models {how}`")
     return _make(item, progress)
 
 
@@ -135,7 +134,7 @@ def import_file(path: str | os.PathLike[str], as_card: str, *, license: str | No
         raise InputError(f"{item.id}: vultus has no reader for {item.file}; the card is here for reference")
     if not origin.is_file():
         raise InputError(f"{origin}: expected the file {item.file}, found no file there; check the path")
-    with _writing(item), _scratch(item) as into:
+    with _writing(item), _disk.scratch(home() / "models", item.id) as into:
         packed = item.source.path and origin.suffix in (".whl", ".zip", ".tgz", ".gz")
         source = fetch.unpack(origin, into, item) if packed else fetch.take(origin, into, item)
         _keep(item, source)
@@ -150,8 +149,7 @@ def verify(card_id: str) -> Status:
         raise MissingWeights(f"{card_id}: no ready weights on this machine; run `vultus models pull {card_id}`")
     pairs = [(ready, record.converted_sha256)]
     if item.convert:
-        pairs.append((_source(item), record.source_sha256))
-        pairs += [(_source(item).with_name(Path(path).name), digest) for path, digest in item.source.companions]
+        pairs += _sources(item, record.source_sha256)
     for path, want in pairs:
         got = fetch.sha256_of(path) if path.is_file() else "no file"
         if got != want:
@@ -173,15 +171,15 @@ def prune(*card_ids: str) -> int:
     """
     root, freed = home() / "models", 0
     ids = [card(name).id for name in card_ids]
-    with _in_words(root):
+    with _disk.in_words(root):
         for path in sorted(root.glob(".*")) if root.is_dir() else []:
             if path.suffix not in (".tmp", ".part"):
                 continue
-            with _lock(root, path.name[1:].rsplit("-", 1)[0], wait=False) as free:
-                freed += _remove(path) if free else 0
+            with _disk.locked(root, path.name[1:].rsplit("-", 1)[0], wait=False) as free:
+                freed += _disk.remove(path) if free else 0
         for name in ids:
-            with _lock(root, name):
-                freed += _remove(root / name)
+            with _disk.locked(root, name):
+                freed += _disk.remove(root / name)
     return freed
 
 
@@ -223,7 +221,7 @@ def _make(item: Card, progress: fetch.Progress | None, *, force: bool = False, c
                 return ready
             _log.warning("%s: the files on this machine are damaged and are made again", item.id)
         if force or not _source_whole(item):
-            with _scratch(item) as into:
+            with _disk.scratch(home() / "models", item.id) as into:
                 _log.info("%s: fetching %s", item.id, item.source.name)
                 _keep(item, fetch.fetch(item, into, home() / "models", progress))
         if progress:
@@ -240,8 +238,15 @@ def _whole(item: Card) -> bool:
 
 
 def _source_whole(item: Card) -> bool:
-    pairs = [(_source(item), item.sha256), *((_source(item).with_name(Path(p).name), d) for p, d in item.source.companions)]
-    return all(path.is_file() and digest and fetch.sha256_of(path) == digest for path, digest in pairs)
+    record = recorded(item.id)
+    want = item.sha256 or (record.source_sha256 if record else "")
+    return all(path.is_file() and fetch.sha256_of(path) == digest for path, digest in _sources(item, want))
+
+
+def _sources(item: Card, digest: str) -> list[tuple[Path, str]]:
+    """The published file and its companions as they lie here, with the sha256 they must have."""
+    source = _source(item)
+    return [(source, digest), *((source.with_name(Path(path).name), want) for path, want in item.source.companions)]
 
 
 def _keep(item: Card, source: Path) -> None:
@@ -249,100 +254,31 @@ def _keep(item: Card, source: Path) -> None:
     target = _source(item)
     target.parent.mkdir(parents=True, exist_ok=True)
     for path, _ in item.source.companions:
-        _place(source.with_name(Path(path).name), target.with_name(Path(path).name))
-    _place(source, target)
+        _disk.place(source.with_name(Path(path).name), target.with_name(Path(path).name))
+    _disk.place(source, target)
 
 
 def _convert(item: Card) -> Path:
-    """Make the ready file from the published one, then its record; in this order, so a record is never ahead of its file."""
+    """Make the ready file from the published one, then its record: so a record is never ahead of its file."""
     source, ready = _source(item), _folder(item) / f"{item.id}.onnx"
     digest = fetch.sha256_of(source)
     if item.convert:
         made = registry.convert(item.convert, source, item)
-        _write(ready, made)
+        _disk.write(ready, made)
         record_sha, size = sha256(made).hexdigest(), len(made)
     else:
         record_sha, size = digest, source.stat().st_size
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     record = Record(item.id, digest, record_sha, size, _converter(item), now)
-    _write(ready.with_suffix(".json"), (json.dumps(asdict(record), indent=1) + "\n").encode())
+    _disk.write(ready.with_suffix(".json"), (json.dumps(asdict(record), indent=1) + "\n").encode())
     return ready
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        _place(Path(name), path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _place(source: Path, target: Path) -> None:
-    """Sync a finished file to disk and give it its name in one step."""
-    with open(source, "rb+") as stream:
-        os.fsync(stream.fileno())
-    os.chmod(source, 0o644)
-    os.replace(source, target)
 
 
 @contextmanager
 def _writing(item: Card) -> Iterator[None]:
     """Alone on this card, leftovers of a killed process swept up, and a failing disk explained in words."""
     root = home() / "models"
-    with _in_words(root), _lock(root, item.id):
-        for path in (*root.glob(f".{item.id}-*.tmp"), *_folder(item).glob(".*.tmp")):
-            _remove(path)
+    with _disk.in_words(root), _disk.locked(root, item.id):
+        for path in (*root.glob(f".{item.id}-*.tmp"), *_folder(item).rglob(".*.tmp")):
+            _disk.remove(path)
         yield
-
-
-@contextmanager
-def _scratch(item: Card) -> Iterator[Path]:
-    """A folder on the same file system, so that moving out of it is one step; gone afterwards."""
-    with tempfile.TemporaryDirectory(dir=home() / "models", prefix=f".{item.id}-", suffix=".tmp") as name:
-        yield Path(name)
-
-
-@contextmanager
-def _in_words(root: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "there is no space left on its disk" if full else f"it cannot be written ({error.strerror or error})"
-        advice = "free some space, or" if full else "make it writable, or"
-        raise StoreError(
-            f"the weight cache {root}: {why}; nothing half-written was kept. Now {advice} set VULTUS_HOME to another folder"
-        ) from error
-
-
-@contextmanager
-def _lock(root: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
-    """One process at a time per card; yields whether the lock was had. The system frees it when the holder dies.
-
-    Where the system has no flock, two pulls merely do the same work twice: every file is placed in one step.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:
-        yield True
-        return
-    with open(root / f"{name}.lock", "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-def _remove(path: Path) -> int:
-    size = sum(item.stat().st_size for item in (path, *path.rglob("*")) if item.is_file())
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-    return size

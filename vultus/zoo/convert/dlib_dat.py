@@ -5,10 +5,10 @@ The file is dlib's own serialization of a network, from the input layer to the l
 four sizes and little-endian float32 values; each layer begins with its name. Between layers stand training leftovers,
 which are skipped by looking for the next layer name.
 
-What the ONNX graph does differently, and exactly: input mean, the division by 256 and every affine layer are folded into
-the convolution beside them; the 2x2 average pool with zero channels appended is one 2x2 convolution; on the last 1x1 map
-only the center of a 3x3 kernel can see anything, so only the center is kept.
-Sources: King 2017, dlib 19.x `dnn_face_recognition_ex` (the layer order), https://github.com/davisking/dlib-models (CC0).
+What the ONNX graph does differently, and exactly: input mean, the division by 256 and every affine layer are folded
+into the convolution beside them; the 2x2 average pool with zero channels appended is one 2x2 convolution; on the last
+1x1 map only the center of a 3x3 kernel can see anything, so only the center is kept.
+Source: D. King, dlib 19.3 (2017), face recognition network; weights https://github.com/davisking/dlib-models (CC0).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,7 +38,7 @@ _MARK = re.compile(rb"\x01(?:%s)" % b"|".join(bytes([len(n)]) + re.escape(n) for
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer as stored: its name, its whole numbers after the tensor, its parameters (flat float32, may be empty)."""
+    """One layer as stored: name, whole numbers (for `con_4` those after the tensor), flat parameters (may be empty)."""
 
     name: str
     ints: tuple[int, ...]
@@ -63,7 +64,9 @@ class _Reader:
         version, *dims = self.wholes(5)
         count = int(np.prod(dims, dtype=np.int64))
         if version != 2 or min(dims) < 0 or self.at + 4 * count > len(self.data):
-            raise InputError(f"dlib .dat: expected a tensor of version 2 at byte {self.at}, got version {version}, {dims}")
+            raise InputError(
+                f"dlib .dat: expected a tensor of version 2 at byte {self.at}, got version {version}, {dims}"
+            )
         values = np.frombuffer(self.data, "<f4", count, self.at).astype(np.float32)
         self.at += 4 * count
         return values
@@ -87,13 +90,19 @@ def read_layers(data: bytes) -> list[Layer]:
                 ints = reader.wholes(2)  # outputs, inputs
                 layers.append(Layer(name, ints, reader.tensor()))
             elif name == _INPUT.decode():
-                layers.append(Layer(name, reader.wholes(8), none))  # three means as mantissa and exponent, rows, columns
+                layers.append(
+                    Layer(name, reader.wholes(8), none)
+                )  # three means as mantissa and exponent, rows, columns
             else:
                 layers.append(Layer(name, reader.wholes(4) if "pool" in name else (), none))
     except IndexError:
-        raise InputError(f"dlib .dat: expected a whole network, got a file that ends inside layer {len(layers)}") from None
+        raise InputError(
+            f"dlib .dat: expected a whole network, got a file that ends inside layer {len(layers)}"
+        ) from None
     if not layers or layers[0].name != _INPUT.decode() or layers[-1].name != "fc_2":
-        raise InputError("dlib .dat: expected a face recognition network (input_rgb_image_sized ... fc_2), got another file")
+        raise InputError(
+            "dlib .dat: expected a face recognition network (input_rgb_image_sized ... fc_2), got another file"
+        )
     return layers
 
 
@@ -113,7 +122,7 @@ class _Net:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(kept), name))
         return name
 
-    def node(self, op: str, inputs: list[str], **attributes: object) -> str:
+    def node(self, op: str, inputs: list[str], **attributes: Any) -> str:
         name = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
         self.x = name

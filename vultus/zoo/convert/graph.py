@@ -1,7 +1,7 @@
 """Small surgery on ONNX graphs, each step exact.
 
-What it is for (ONNX Runtime, CPU): an initializer that is also a graph input counts as overridable, so nothing is folded
-into the convolutions; fixed sizes forbid batches and other resolutions; PRelu leaves the blocked channel layout.
+Why (ONNX Runtime on CPUs): an initializer that is also a graph input counts as overridable, so nothing is folded into
+the convolutions; fixed sizes forbid batches and other resolutions; PRelu leaves the blocked channel layout.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def strip_initializers(model: onnx.ModelProto) -> None:
 
 
 def free_dims(model: onnx.ModelProto, dims: Mapping[str, tuple[int | str | None, ...]]) -> None:
-    """Rewrite the declared shape of graph inputs and outputs: a number is fixed, a string is a free size, None keeps."""
+    """Declare other shapes of graph inputs and outputs: a number is fixed, a string is a free size, None keeps."""
     for item in [*model.graph.input, *model.graph.output]:
         for axis, want in zip(item.type.tensor_type.shape.dim, dims.get(item.name, ()), strict=False):
             if isinstance(want, str):
@@ -139,7 +139,7 @@ def finish(model: onnx.ModelProto) -> bytes:
     _prune(model.graph.initializer, {name for node in model.graph.node for name in node.input})
     model.doc_string = ""
     onnx.checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _prune(items: Iterable[onnx.TensorProto], used: set[str]) -> None:
