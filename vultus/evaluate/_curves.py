@@ -127,6 +127,7 @@ class _Axis:
     low: float
     high: float
     pixels: tuple[float, float]
+    whole: bool = False
 
     @staticmethod
     def fit(columns: list[F64], curve: Curve, letter: str, pixels: tuple[float, float]) -> _Axis:
@@ -142,11 +143,11 @@ class _Axis:
             low, high = (0.0, 1.0) if scale == "linear" else (1e-3, 0.5)
         else:
             low, high = float(values.min()), float(values.max())
-            if scale == "linear" and letter == "y" and curve.get("kind") == "histogram":
-                low, high = 0.0, high * 1.06
+            if scale == "linear" and letter == "y":
+                low, high = _room(low, high, from_zero=curve.get("kind") == "histogram")
         if low == high:
             low, high = (low - 0.5, high + 0.5) if scale == "linear" else (low / 2, min(high * 2, 0.999))
-        return _Axis(scale, low, high, pixels)
+        return _Axis(scale, low, high, pixels, bool((values == np.round(values)).all()) and high - low > 2)
 
     def holds(self, values: Any) -> NDArray[np.bool_]:
         """Which values lie inside the limits."""
@@ -171,7 +172,7 @@ class _Axis:
         if self.scale == "log":
             decades = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
             return [(10.0**d, _power(d)) for d in list(decades)[:: max(1, math.ceil(len(decades) / wanted))]]
-        step = _nice((self.high - self.low) / wanted)
+        step = _nice((self.high - self.low) / wanted, whole=self.whole)
         start = math.ceil(self.low / step - 1e-9)
         values = [k * step for k in range(start, math.floor(self.high / step + 1e-9) + 1)]
         digits = next(d for d in range(12) if d == 11 or math.isclose(round(step, d), step))
@@ -187,9 +188,19 @@ def _apart(axis: _Axis, values: list[float]) -> list[float]:
     return kept
 
 
-def _nice(step: float) -> float:
+def _nice(step: float, *, whole: bool = False) -> float:
     scale = 10.0 ** math.floor(math.log10(step))
-    return scale * min((m for m in (1, 2, 2.5, 5, 10) if m * scale >= step * 0.999), default=10)
+    nice = scale * min(m for m in ((1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)) if m * scale >= step * 0.999)
+    return max(1.0, nice) if whole else nice
+
+
+def _room(low: float, high: float, *, from_zero: bool) -> tuple[float, float]:
+    """Limits with a little room around the data, on whole ticks; shares do not leave [0, 1]."""
+    if from_zero or high == low:
+        return (0.0, high * 1.06) if from_zero else (low, high)
+    step = _nice((high - low) / 5)
+    outer = math.floor(low / step - 0.2) * step, math.ceil(high / step + 0.2) * step
+    return (max(0.0, outer[0]) if low >= 0 else outer[0]), (1.0 if low >= 0 and high <= 1 < outer[1] else outer[1])
 
 
 def _power(exponent: int) -> str:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
@@ -26,31 +25,13 @@ from typing import Any
 
 from vultus.errors import InputError, StoreError
 from vultus.evaluate import _curves
+from vultus.evaluate._words import interval, number, sentence
 from vultus.io.files import write_bytes
 from vultus.types import Metric, Report
 
 __all__ = ["html", "read", "write"]
 
 _OWN_PLACE = ("title", "headline", "groups", "labels", "thresholds", "counts", "notes", "worst")
-_UPPER = {
-    "tar",
-    "far",
-    "fmr",
-    "fnmr",
-    "eer",
-    "auc",
-    "ap",
-    "map",
-    "iou",
-    "det",
-    "roc",
-    "fpir",
-    "fnir",
-    "lfw",
-    "nme",
-    "fp",
-}
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TIERS = {"real": "Real photographs", "sim": "Simulated data"}
 
 
@@ -153,11 +134,11 @@ def _headline(report: Report) -> str:
     tiles = []
     for name in names[:4]:
         metric = report.metrics[name]
-        value, unit = _number(metric.value, metric.unit)
-        interval = f"<span>{_interval(metric)}</span> " if metric.low is not None else ""
+        value, unit = number(metric.value, metric.unit)
+        span = f"<span>{interval(metric)}</span> " if metric.low is not None else ""
         tiles.append(
             f'<div><dt>{_label(name, report)}</dt><dd class="value">{value}<small>{unit}</small></dd>'
-            f'<dd class="range">{interval}<span>n = {metric.n:,}</span></dd></div>'
+            f'<dd class="range">{span}<span>n = {metric.n:,}</span></dd></div>'
         )
     return f'<dl class="headline">{"".join(tiles)}</dl>' if tiles else ""
 
@@ -165,14 +146,14 @@ def _headline(report: Report) -> str:
 def _figures(report: Report) -> str:
     drawn = []
     for name, series in _curves.figures(report.curves).items():
-        legend = ""
+        items: Iterable[str] = ()
         if len(series) > 1 or "series" in series[0][1]:
             items = (f'<li class="s{i % 4}">{_swatch(curve)}{escape(s)}</li>' for i, (s, curve) in enumerate(series))
-            legend = f'<ul class="legend">{"".join(items)}</ul>'
         words = " ".join(dict.fromkeys(str(c["caption"]) for _, c in series if c.get("caption")))
-        caption = f"<figcaption>{escape(words)}</figcaption>" if words else ""
+        legend = f'<ul class="legend">{"".join(items)}</ul>'
         picture = _curves.svg(name, series) + _curves.svg(name, series, narrow=True)
-        drawn.append(f"<figure><h3>{escape(_sentence(name))}</h3>{legend}{picture}{caption}</figure>")
+        parts = f"<h3>{escape(sentence(name))}</h3>{legend}<div>{picture}</div><figcaption>{escape(words)}</figcaption>"
+        drawn.append(f"<figure>{parts}</figure>")
     return f'<div class="wide-figures">{"".join(drawn)}</div>' if drawn else ""
 
 
@@ -190,7 +171,7 @@ def _metrics(report: Report) -> str:
     for group, names in groups.items():
         rows = [_row(name, report) for name in names]
         if len(groups) > 1 and group:
-            title = escape(str(words.get(group, _sentence(group))))
+            title = escape(str(words.get(group, sentence(group))))
             rows.insert(0, f'<tr><th scope="rowgroup" colspan="4">{title}</th></tr>')
         bodies.append(f"<tbody>{''.join(rows)}</tbody>")
     head = '<thead><tr><th scope="col">Measure</th>' + "".join(
@@ -201,57 +182,25 @@ def _metrics(report: Report) -> str:
 
 def _row(name: str, report: Report) -> str:
     metric = report.metrics[name]
-    value, unit = _number(metric.value, metric.unit)
+    value, unit = number(metric.value, metric.unit)
     note = f'<span class="note">{escape(metric.note)}</span>' if metric.note else ""
-    interval = _interval(metric) if metric.low is not None else "–"
+    span = interval(metric) if metric.low is not None else "–"
     missing = " none" if metric.value is None else ""
     return (
         f'<tr><th scope="row">{_label(name, report)}{note}</th><td class="num strong{missing}">{value} {unit}</td>'
-        f'<td class="num">{interval}</td><td class="num" data-label="n">{metric.n:,}</td></tr>'
+        f'<td class="num">{span}</td><td class="num" data-label="n">{metric.n:,}</td></tr>'
     )
-
-
-def _number(value: float | None, unit: str) -> tuple[str, str]:
-    """Digits and unit; shares are written in percent, with as many digits as they need."""
-    if value is None:
-        return "insufficient", ""
-    if unit == "share":
-        return _digits(100 * value), "%"
-    words = f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.4g}"
-    return words.replace("-", "−"), escape(unit)
-
-
-def _digits(percent: float) -> str:
-    if percent == 0 or abs(percent) >= 0.1:
-        return f"{percent:.2f}".replace("-", "−")
-    return f"{percent:.2g}".replace("-", "−")
-
-
-def _interval(metric: Metric) -> str:
-    low, high = (_number(end, metric.unit)[0] for end in (metric.low, metric.high))
-    return f"[{low}, {high}]"
 
 
 def _label(name: str, report: Report) -> str:
     given = report.provenance.get("labels", {}).get(name)
-    return escape(str(given) if given else _sentence(name.split(".", 1)[-1]))
-
-
-def _sentence(name: str) -> str:
-    """A key in words: tar_at_far_1e-3 -> TAR at FAR 10⁻³."""
-    if not re.fullmatch(r"[a-z0-9_@.\-]+", name):
-        return name[:1].upper() + name[1:]
-    name = re.sub(r"(\d)_(\d)", r"\1–\2", name)
-    text = re.sub(r"\b1e(-?\d+)\b", lambda m: "10" + m[1].translate(_SUPERSCRIPT), name.replace("_", " "))
-    words = [w.upper() if w in _UPPER else w for w in text.replace("@", " at ").split()]
-    sentence = " ".join(words)
-    return sentence[:1].upper() + sentence[1:]
+    return escape(str(given) if given else sentence(name.split(".", 1)[-1]))
 
 
 def _thresholds(rows: Iterable[Mapping[str, Any]]) -> str:
     lines = [
-        f'<tr><th scope="row">{escape(str(row["name"]))}<span class="note">{escape(str(row.get("source", "")))}</span>'
-        f'</th><td class="num strong">{_number(row["value"], str(row.get("unit", "")))[0]}</td></tr>'
+        f'<tr><th scope="row">{escape(sentence(str(row["name"])))}'
+        f'<span class="note">{escape(str(row.get("source", "")))}</span></th><td class="num strong">{number(row["value"], str(row.get("unit", "")))[0]}</td></tr>'
         for row in rows
     ]
     head = '<th scope="col">Used for, and where it comes from</th><th scope="col" class="num">Threshold</th>'
@@ -263,12 +212,16 @@ def _worst(rows: Iterable[Mapping[str, Any]], pictures: Mapping[str, bytes]) -> 
     for row in rows:
         names = [str(name) for name in row["pictures"]]
         photos = "".join(_photo(name, pictures.get(name)) for name in names)
-        score = _number(row["score"], "")[0] if row.get("score") is not None else "no score"
+        score = number(row["score"], "")[0] if row.get("score") is not None else "no score"
         cards.append(
             f'<li><div class="photos">{photos}</div><p><b class="kind">{escape(str(row["kind"]))}</b>, {score}<br>'
-            f"<span>{escape(', '.join(names))}</span></p></li>"
+            f"<span>{'<br>'.join(_breakable(name) for name in names)}</span></p></li>"
         )
     return f'<ul class="pairs">{"".join(cards)}</ul>' if cards else ""
+
+
+def _breakable(path: str) -> str:
+    return escape(path.rsplit("/", 1)[-1]).replace("_", "_<wbr>")
 
 
 def _photo(name: str, data: bytes | None) -> str:
@@ -292,7 +245,7 @@ def _provenance(report: Report) -> dict[str, Any]:
 
 
 def _pairs(rows: Mapping[str, Any]) -> str:
-    lines = "".join(f"<dt>{escape(_sentence(str(key)))}</dt><dd>{_plain(value)}</dd>" for key, value in rows.items())
+    lines = "".join(f"<dt>{escape(sentence(str(key)))}</dt><dd>{_plain(value)}</dd>" for key, value in rows.items())
     return f'<dl class="plain">{lines}</dl>' if lines else ""
 
 
