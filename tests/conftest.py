@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("data"):
         _data_dir()
-    marker = item.get_closest_marker("models")
-    if marker:
-        for pack in marker.args or ("default",):
-            _have_pack(pack)
 
 
 def _data_dir() -> Path:
@@ -40,47 +37,67 @@ def _data_dir() -> Path:
     return path
 
 
-_PACKS: dict[str, str] = {}  # pack -> "" when it is there, else why not; asked once per process
+USER_HOME = Path(os.environ.get("VULTUS_HOME") or Path.home() / ".vultus").expanduser().resolve()
+_WHY_NOT: dict[str, str] = {}  # card -> "" when it is ready, else why not; asked once per process
 
 
-def _have_pack(pack: str) -> None:
-    if pack not in _PACKS:
-        _PACKS[pack] = _pull(pack)
-    if _PACKS[pack]:
-        pytest.skip(_PACKS[pack])
+@pytest.fixture(autouse=True)
+def _weights_or_skip(request: pytest.FixtureRequest, session_home: Path) -> None:
+    """`@pytest.mark.models`: the default pack; `models("accurate")`: another; `models(cards=["pfld"])`: single cards."""
+    marker = request.node.get_closest_marker("models")
+    if marker is None:
+        return
+    from vultus.zoo.cards import pack
+
+    single = list(marker.kwargs.get("cards", ()))
+    packs = marker.args or (() if single else ("default",))
+    for card_id in [card.id for name in packs for card in pack(name)] + single:
+        _have(card_id, session_home)
 
 
-def _pull(pack: str) -> str:
-    from vultus.zoo.cards import cards
-    from vultus.zoo.store import ensure, located
+def _have(card_id: str, home: Path) -> None:
+    """Make a card ready in the home of this run, or skip and say why."""
+    if card_id not in _WHY_NOT:
+        _WHY_NOT[card_id] = _bring(card_id, home)
+    if _WHY_NOT[card_id]:
+        pytest.skip(_WHY_NOT[card_id])
 
+
+def _bring(card_id: str, home: Path) -> str:
+    """From the user's models, from `weights` beside the data sets, or, for cards of a pack, by pulling once."""
     from vultus.errors import MissingWeights
+    from vultus.zoo import store
+    from vultus.zoo.cards import card
 
-    wanted = [card.id for card in cards().values() if pack in card.pack]
-    if not wanted:
-        pytest.fail(f"expected model cards of pack {pack!r}, found none")
-    for card_id in wanted:
-        if located(card_id) is not None:
-            continue
-        if os.environ.get("VULTUS_OFFLINE"):
-            return (
-                f"pack {pack!r} is not on this machine and VULTUS_OFFLINE is set: run `vultus models pull {pack}` once"
-            )
-        try:
-            ensure(card_id, pull=True)
-        except MissingWeights as error:  # anything else, a wrong sha256 above all, is a failure and not a skip
-            return f"pack {pack!r} could not be pulled: {error}"
+    theirs = _beside_the_data(card(card_id).file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VULTUS_HOME", str(USER_HOME))
+        ready = store.located(card_id)
+        if ready is None and theirs is None:
+            try:
+                ready = store.ensure(card_id, pull=bool(card(card_id).pack))
+            except MissingWeights as error:  # anything else, a wrong sha256 above all, is a failure and not a skip
+                return str(error)
+        if ready is None and theirs is not None:
+            patch.setenv("VULTUS_HOME", str(home))  # of this run: the user did not ask for these weights
+            store.import_file(theirs, card_id)
+            return ""
+    if ready is not None and not (home / "models" / card_id).exists():
+        (home / "models" / card_id).symlink_to(ready.parent.resolve(), target_is_directory=True)
     return ""
 
 
+def _beside_the_data(name: str) -> Path | None:
+    value = os.environ.get("VULTUS_DATA")
+    folder = Path(value).expanduser().resolve().parent / "weights" if value else None
+    return next(iter(sorted(folder.rglob(name))), None) if folder and folder.is_dir() else None
+
+
 @pytest.fixture(scope="session", autouse=True)
-def session_home(tmp_path_factory: pytest.TempPathFactory):
-    """A VULTUS_HOME for the whole run: the user's models, but none of the user's calibrations or galleries."""
-    real = Path(os.environ.get("VULTUS_HOME") or Path.home() / ".vultus").expanduser()
+def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A VULTUS_HOME for the whole run: links to the user's models, none of the user's calibrations or galleries."""
     home = tmp_path_factory.mktemp("home")
-    models = real / "models"
-    models.mkdir(parents=True, exist_ok=True)
-    (home / "models").symlink_to(models.resolve(), target_is_directory=True)
+    (home / "models").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VULTUS_HOME", str(home))
         yield home
@@ -104,7 +121,10 @@ def weights_dir() -> Path:
 @pytest.fixture(scope="session")
 def models_home(session_home: Path) -> Path:
     """A VULTUS_HOME in which the default pack is ready to run."""
-    _have_pack("default")
+    from vultus.zoo.cards import pack
+
+    for card in pack("default"):
+        _have(card.id, session_home)
     return session_home
 
 

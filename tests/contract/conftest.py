@@ -1,0 +1,31 @@
+"""Every promise of a contract for every catalogue row of its room; a new row is tested on the day it is written."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+
+import pytest
+
+from vultus import catalogue
+from vultus.testing.contracts import checks, kind_of
+
+# Rows that cannot be built from their own arguments: what to add, and which cards that needs.
+COMPLETED: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "promise" not in metafunc.fixturenames:
+        return
+    cases = []
+    for row in catalogue.rows().values():
+        if row.room.split(".")[0] != metafunc.module.ROOM or row.extra:
+            continue
+        kind = kind_of(getattr(import_module(row.module), row.target.partition(":")[2]))
+        assert kind, f"{row.name}: {row.target} keeps no contract of vultus.contracts"
+        more, cards = COMPLETED.get(row.name, ({}, ()))
+        cards = (*row.weights, *cards)
+        marks = [pytest.mark.models(cards=cards), pytest.mark.xdist_group(row.name)] if cards else []
+        build = partial(catalogue.load, row.name, **more)
+        cases += [pytest.param(build, check, id=f"{row.name}-{check.__name__}", marks=marks) for check in checks(kind)]
+    metafunc.parametrize(("build", "promise"), cases)
