@@ -36,12 +36,13 @@ def photographs(tmp_path_factory) -> Path:
 
 def test_scaling_moves_boxes_by_edges_and_points_by_centers() -> None:
     found = Detections([[1, 2, 3, 4]], [0.9], np.full((1, 5, 2), 1.0))
-    full = scaled(found, 2)
-    assert full.boxes.tolist() == [[2, 4, 6, 8]]
+    half = Image(np.zeros((4, 4, 3), np.uint8), "", None, 2, (7, 8))  # 7 rows were stored: the last small one is half
+    full = scaled(found, half)
+    assert full.boxes.tolist() == [[2, 4, 6, 7]]
     assert full.points is not None
     # The center of small pixel 1 lies between the centers of big pixels 2 and 3.
     assert full.points[0, 0].tolist() == [2.5, 2.5]
-    assert scaled(found, 1) is found
+    assert scaled(found, Image(np.zeros((4, 4, 3), np.uint8), "")) is found
 
 
 def test_a_small_face_in_a_reduced_picture_is_cut_from_the_full_one(tmp_path) -> None:

@@ -12,6 +12,7 @@ from vultus import catalogue
 from vultus.contracts import Aligner, Detector, Embedder, QualityEstimator, Refiner
 from vultus.errors import InputError, NoFace
 from vultus.io import images as io_images
+from vultus.ops.boxes import clip
 from vultus.types import F32, Detections, Embedded, Face, Image, Template
 
 MainFace = Literal["largest", "central"]
@@ -139,7 +140,7 @@ class Worker:
             start = part.stop
             norm = None if embedded.norm is None else embedded.norm[part]
             vectors = Embedded(embedded.vec[part], embedded.space, norm)
-            full = scaled(found, image.reduction)
+            full = scaled(found, image)
             results.append(Encoded(image.source, image.sha256, image.full_hw, full, vectors, quality))
         return results
 
@@ -154,13 +155,14 @@ def load_embedder(name: str, threads: int) -> Embedder:
     return loaded
 
 
-def scaled(found: Detections, factor: int) -> Detections:
-    """Move detections from a picture decoded `factor` times smaller to the stored picture."""
+def scaled(found: Detections, image: Image) -> Detections:
+    """Move detections from a picture that was decoded smaller than it is stored to the stored one."""
+    factor = image.reduction
     if factor == 1:
         return found
     # Points are in center coordinates: the center of the first small pixel lies (factor - 1) / 2 into the big ones.
     points = None if found.points is None else found.points * factor + (factor - 1) / 2
-    return Detections(found.boxes * factor, found.scores, points)
+    return Detections(clip(found.boxes * factor, image.full_hw), found.scores, points)
 
 
 def full_size_if_needed(image: Image, found: Detections, crop_hw: tuple[int, int]) -> tuple[Image, Detections]:
@@ -170,7 +172,7 @@ def full_size_if_needed(image: Image, found: Detections, crop_hw: tuple[int, int
     sides = found.boxes[:, 2:] - found.boxes[:, :2]
     if sides.max(axis=1).min() >= max(crop_hw):
         return image, found
-    return io_images.read(image.source, truncated="accept"), scaled(found, image.reduction)
+    return io_images.read(image.source, truncated="accept"), scaled(found, image)
 
 
 def _points(found: Detections) -> F32:

@@ -99,7 +99,7 @@ class Pipeline:
         if not isinstance(pictures, (list, tuple)):
             return self.detect([pictures])[0]
         images = [read(picture) for picture in pictures]
-        return [scaled(f, i.reduction) for f, i in zip(self._single.detect(images), images, strict=True)]
+        return [scaled(f, i) for f, i in zip(self._single.detect(images), images, strict=True)]
 
     @overload
     def encode(self, pictures: list[Any] | tuple[Any, ...]) -> list[Encoded]: ...
