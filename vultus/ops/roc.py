@@ -278,7 +278,7 @@ def _best_threshold(ordered: F64, truth: NDArray[np.bool_]) -> float:
         raise InputError("same: expected both classes outside every fold, got one class only")
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] > ordered[:-1]]))  # where a new score begins
     values = ordered[first]
-    middle = values[:-1] + (values[1:] - values[:-1]) / 2
+    middle = (values[:-1] + values[1:]) / 2
     middle = np.where(middle > values[:-1], middle, values[1:])  # neighbors without a number between them
     candidates = np.concatenate([values[:1], middle, [np.nextafter(values[-1], np.inf)]])
     below = np.append(first, len(ordered))  # comparisons below each candidate
