@@ -200,7 +200,8 @@ def _label(name: str, report: Report) -> str:
 def _thresholds(rows: Iterable[Mapping[str, Any]]) -> str:
     lines = [
         f'<tr><th scope="row">{escape(sentence(str(row["name"])))}'
-        f'<span class="note">{escape(str(row.get("source", "")))}</span></th><td class="num strong">{number(row["value"], str(row.get("unit", "")))[0]}</td></tr>'
+        f'<span class="note">{escape(str(row.get("source", "")))}</span></th>'
+        f'<td class="num strong">{number(row["value"], str(row.get("unit", "")))[0]}</td></tr>'
         for row in rows
     ]
     head = '<th scope="col">Used for, and where it comes from</th><th scope="col" class="num">Threshold</th>'
