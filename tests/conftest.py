@@ -43,7 +43,7 @@ _WHY_NOT: dict[str, str] = {}  # card -> "" when it is ready, else why not; aske
 
 @pytest.fixture(autouse=True)
 def _weights_or_skip(request: pytest.FixtureRequest, session_home: Path) -> None:
-    """`@pytest.mark.models`: the default pack; `models("accurate")`: another; `models(cards=["pfld"])`: single cards."""
+    """`@pytest.mark.models` is the default pack, `models("accurate")` another, `models(cards=["pfld"])` one card."""
     marker = request.node.get_closest_marker("models")
     if marker is None:
         return

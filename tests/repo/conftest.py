@@ -40,3 +40,9 @@ def _house() -> ModuleType:
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def new_method() -> ModuleType:
+    """`tools/new_method.py` as a module."""
+    return load_file(ROOT / "tools/new_method.py")
