@@ -80,6 +80,11 @@ class Pipeline:
         """The embedding space of this pipeline's vectors."""
         return self._single.embedder.space
 
+    @property
+    def alignment(self) -> str:
+        """How crops are made: the rows that find and refine the points."""
+        return "+".join(part for part in (self.parts.detector, self.parts.refiner) if part)
+
     @cached_property
     def calibration(self) -> calibrate.Calibration:
         """What turns scores into error rates: the user's own table where there is one, else the packaged one."""

@@ -39,8 +39,15 @@ ALL_FARS = (1e-3, 1e-4, 1e-5)
 class PairSet(Protocol):
     """What the protocol needs of a data set of pairs."""
 
-    name: str
-    tier: str
+    @property
+    def name(self) -> str:
+        """Of the set."""
+        ...
+
+    @property
+    def tier(self) -> str:
+        """ "real" or "sim"."""
+        ...
 
     @property
     def paths(self) -> Sequence[Path]:

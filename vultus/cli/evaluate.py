@@ -1,0 +1,126 @@
+"""`vultus evaluate lfw|detection`: measure, and write a report that opens offline."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vultus.cli import _options, _output
+from vultus.errors import InputError, VultusError
+from vultus.evaluate import report as reports
+from vultus.pipeline import Pipeline
+from vultus.types import Embedded, Report
+
+DETECTION_SETS = ("dlib_faces", "human_faces_detection", "wider_val416", "pareidolia_noise")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-verbs."""
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="lfw|detection")
+    lfw = verbs.add_parser("lfw", help="LFW View 2: 10 folds, TAR at FAR, all against all")
+    lfw.add_argument("--images", help="folder of the pictures (default: $VULTUS_DATA/lfw_deepfunneled)")
+    lfw.add_argument("--pairs", help="pairs.txt (default: $VULTUS_DATA/lfw_meta/pairs.txt)")
+    lfw.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    detection = verbs.add_parser("detection", help="average precision, recall and false alarms of a detector")
+    detection.add_argument("sets", nargs="*", metavar="SET", help=f"{', '.join(DETECTION_SETS)} (default: all)")
+    detection.add_argument("--data", help="folder of the data sets (default: $VULTUS_DATA)")
+    detection.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    for verb in (lfw, detection):
+        verb.add_argument("--out", metavar="FOLDER", help="write report.json and report.html there")
+        _options.add_output(verb)
+        _options.add_pipeline(verb)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; the report is written when --out is given."""
+    results = _lfw(args) if args.what == "lfw" else _detection(args)
+    documents = []
+    for name, report, pictures in results:
+        where = None
+        if args.out:
+            folder = Path(args.out) / name if args.what == "detection" else Path(args.out)
+            where = [str(path) for path in reports.write(report, folder, pictures=pictures)]
+        documents.append({**report.to_dict(), "files": where})
+        if not args.json:
+            _tell(report, where)
+    if args.json:
+        _output.print_json(documents[0] if args.what == "lfw" else documents)
+    return 0
+
+
+def _tell(report: Report, where: list[str] | None) -> None:
+    out = _output.console()
+    table = _output.table("metric", ">value", ">95 % interval", ">n", "note", title=report.dataset)
+    for name, m in report.metrics.items():
+        value = "insufficient" if m.value is None else f"{m.value:.4f}" if m.unit != "ms" else f"{m.value:.1f} ms"
+        interval = "" if m.low is None or m.high is None else f"{m.low:.4f} to {m.high:.4f}"
+        table.add_row(name, value, interval, f"{m.n:,}", m.note)
+    out.print(table)
+    out.print(f"{', '.join(report.spaces)}; {report.data_tier} data", markup=False)
+    if where:
+        out.print(f"report: {where[-1]}", markup=False)
+    out.print()
+
+
+def _lfw(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str, bytes]]]:
+    from vultus.evaluate.protocols.lfw import lfw
+    from vultus.io.datasets import lfw_pairs
+
+    images = args.images or _data(None, "--images") / "lfw_deepfunneled"
+    pairs = lfw_pairs(args.pairs or _data(None, "--pairs") / "lfw_meta/pairs.txt", images)
+    pipe = _options.pipeline(args)
+    report = lfw(pairs, embedder(pipe, alone=True), rng=args.seed)
+    worst = report.provenance.get("worst", ())
+    names = {name for row in worst for name in row["pictures"]} if args.out else set()
+    yield "lfw", report, {name: Path(name).read_bytes() for name in names if Path(name).is_file()}
+
+
+def embedder(pipe: Pipeline, *, alone: bool) -> Callable[[Sequence[Path]], tuple[Embedded, NDArray[np.bool_]]]:
+    """What a protocol calls with all pictures: vectors of the faces nearest to the middle, and where one was found."""
+
+    def embed(paths: Sequence[Path]) -> tuple[Embedded, NDArray[np.bool_]]:
+        rows, found = [], []
+        stream = pipe.stream(paths, truncated="accept")
+        for result in _output.progress(stream, len(paths), "embed") if alone else stream:
+            if isinstance(result, VultusError):
+                raise result
+            found.append(len(result) > 0)
+            if len(result):
+                rows.append(result.embedded.vec[result.main("central")])
+        return Embedded(np.stack(rows), pipe.space), np.array(found)
+
+    return embed
+
+
+def _detection(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str, bytes]]]:
+    from vultus import catalogue
+    from vultus.evaluate.protocols.detection import evaluate_detection
+    from vultus.io.datasets import boxes
+
+    unknown = set(args.sets) - set(DETECTION_SETS)
+    if unknown:
+        raise InputError(f"sets: expected some of {', '.join(DETECTION_SETS)}, got {', '.join(sorted(unknown))}")
+    root = _data(args.data, "--data")
+    pipe = _options.pipeline(args)
+    options: dict[str, Any] = {"threads": pipe.cores}
+    if args.min_score is not None:
+        options["min_score"] = args.min_score
+    detector = catalogue.load(pipe.parts.detector, **options)
+    for name in args.sets or DETECTION_SETS:
+        data = getattr(boxes, name)(root / name)
+        pictures = _output.progress(data, len(data), name)
+        rng = np.random.default_rng(args.seed)
+        yield name, evaluate_detection(detector, pictures, dataset=name, rng=rng, name=pipe.parts.detector), {}
+
+
+def _data(given: str | None, option: str) -> Path:
+    root = given or os.environ.get("VULTUS_DATA")
+    if not root:
+        raise InputError(f"expected {option}, or VULTUS_DATA set to the folder of data sets; got neither")
+    return Path(root)
