@@ -110,8 +110,13 @@ def nodes(module: ast.Module) -> tuple[ast.AST, ...]:
     return tuple(ast.walk(module))
 
 
-def imports(module: ast.Module) -> Iterator[tuple[int, str, int]]:
+@lru_cache(maxsize=4096)
+def imports(module: ast.Module) -> tuple[tuple[int, str, int], ...]:
     """Every import at any depth, as (line, dotted name, level of a relative import)."""
+    return tuple(_imports(module))
+
+
+def _imports(module: ast.Module) -> Iterator[tuple[int, str, int]]:
     for node in nodes(module):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -457,7 +462,12 @@ def dangerous(root: Path) -> list[str]:
     return found
 
 
-def _dangers(call: ast.Call) -> Iterator[str]:
+@lru_cache(maxsize=1 << 20)
+def _dangers(call: ast.Call) -> tuple[str, ...]:
+    return tuple(_dangerous(call))
+
+
+def _dangerous(call: ast.Call) -> Iterator[str]:
     if isinstance(call.func, ast.Name) and call.func.id in ("eval", "exec"):
         yield f"{call.func.id}: no code is built from text"
     if isinstance(call.func, ast.Attribute) and ast.unparse(call.func) in ("os.system", "os.popen"):
@@ -492,7 +502,8 @@ def unfinished(root: Path) -> list[str]:
     found = []
     data = sorted(path.relative_to(root).as_posix() for path in (root / "vultus").rglob("*.toml"))
     for path in sources(root) + data:
-        for number, line in enumerate((root / path).read_text(encoding="utf-8").splitlines(), 1):
+        text = (root / path).read_text(encoding="utf-8")
+        for number, line in enumerate(text.splitlines() if UNFINISHED.search(text) else (), 1):
             if UNFINISHED.search(line):
                 found.append(f"unfinished: {path}:{number}: {line.strip()}")
     for path in sources(root):
@@ -517,7 +528,8 @@ def machine_paths(root: Path) -> list[str]:
         for path in sorted((root / top).glob(pattern)):
             if not path.is_file() or path.suffix not in TEXT or "__pycache__" in path.parts:
                 continue
-            for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            for number, line in enumerate(text.splitlines() if MACHINE_PATH.search(text) else (), 1):
                 if MACHINE_PATH.search(line):
                     found.append(f"machine-path: {path.relative_to(root).as_posix()}:{number}: {line.strip()[:100]}")
     return found
