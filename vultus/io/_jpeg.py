@@ -5,14 +5,16 @@ Source: ITU-T T.81 annex B (markers) and CIPA DC-008 (Exif 2.32) section 4.6 (ta
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
-__all__ = ["EOI", "JpegHeader", "count_scans", "exif_orientation", "jpeg_header"]
+__all__ = ["EOI", "JpegHeader", "exif_orientation", "has_more_scans", "jpeg_header"]
 
 EOI = b"\xff\xd9"
 _SOI, _SOS, _APP1 = 0xD8, 0xDA, 0xE1
 _PLAIN_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; Huffman coded
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a stuffed 0xff nor a restart
 _OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 
 
@@ -87,6 +89,18 @@ def exif_orientation(exif: bytes) -> int:
     return 1
 
 
-def count_scans(data: bytes) -> int:
-    """How many scans a JPEG may hold: an upper bound, because thumbnails count too."""
-    return data.count(bytes((0xFF, _SOS)))
+def has_more_scans(data: bytes, limit: int) -> bool:
+    """Whether the first picture of a JPEG has more than `limit` scans; each is a pass over the whole picture."""
+    if data.count(bytes((0xFF, _SOS))) <= limit:  # an upper bound: thumbnails and films behind the picture count too
+        return False
+    at = scans = 0
+    while (found := _MARKER.search(data, at + 2)) is not None:
+        at = found.start()
+        marker = data[at + 1]
+        if marker == EOI[1]:
+            return False
+        scans += marker == _SOS
+        if scans > limit:
+            return True
+        at += int.from_bytes(data[at + 2 : at + 4], "big")
+    return False

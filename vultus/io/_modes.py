@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from typing import Any
 
@@ -14,7 +15,7 @@ from vultus.errors import InputError
 from vultus.io._jpeg import exif_orientation
 from vultus.types import U8
 
-__all__ = ["check_pixels", "open_bounded", "opened_to_rgb", "upright"]
+__all__ = ["check_array", "check_pixels", "digest", "open_bounded", "opened_to_rgb", "upright"]
 
 _FORMATS = ("PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 _WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
@@ -44,6 +45,36 @@ def check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
             f"{name}: expected at most {max_pixels / 1e6:g} megapixels, got {width}x{height} "
             f"({width * height / 1e6:.0f} megapixels): shrink it or raise Limits.max_pixels"
         )
+
+
+def check_array(array: Any) -> None:
+    """Refuse anything but a uint8 RGB array (H, W, 3), with a hint at how to get there.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"picture: expected a uint8 RGB array (H, W, 3), got {type(array).__name__}")
+    hint = ""
+    if array.dtype != np.uint8:
+        hint = ": scale it to 0..255, round, and convert with .astype(numpy.uint8)"
+    elif array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+        hint = ": a gray picture is repeated to three channels with numpy.stack([gray] * 3, axis=2)"
+    elif array.ndim == 3 and array.shape[2] == 4:
+        hint = ": composite the alpha channel and keep three, in the order red, green, blue"
+    elif array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+        hint = ": the channels come last; use array.transpose(1, 2, 0)"
+    elif array.ndim == 4:
+        hint = ": hand over one picture at a time"
+    elif array.size == 0:
+        hint = ": it has no pixels"
+    if hint or array.ndim != 3 or array.shape[2] != 3:
+        raise InputError(f"picture: expected a uint8 RGB array (H, W, 3), got {array.dtype} {array.shape}{hint}")
+
+
+def digest(pixels: U8) -> str:
+    """Hex sha256 of the shape and the pixels: what identifies a picture that never was a file."""
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
 def open_bounded(name: str, data: bytes, max_pixels: int) -> PIL.Image.Image:
@@ -155,6 +186,6 @@ def _reason(error: Exception) -> str:
     words = str(error)
     if "truncated" in words.lower():
         return "the file is cut short (truncated)"
-    if isinstance(error, (OSError, SyntaxError, MemoryError)) and words:  # the ones that Pillow words itself
+    if isinstance(error, OSError) and words:  # the ones that Pillow words itself
         return words
     return "its data are damaged"

@@ -37,30 +37,9 @@ __all__ = ["SUFFIXES", "Limits", "Source", "list_pictures", "read", "read_many",
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | PIL.Image.Image | np.ndarray[Any, Any] | Image
 Truncated = Literal["refuse", "accept"]
 
-SUFFIXES = frozenset(
-    (
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".png",
-        ".apng",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".jp2",
-        ".j2k",
-        ".avif",
-    )
-)
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"}) | {
+    *(".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif")
+}
 _MAX_SCANS = 500  # a progressive JPEG of thousands of scans is an attack: each one is a pass over the whole picture
 
 
@@ -112,9 +91,9 @@ def read(
     if isinstance(source, np.ndarray):
         return _from_array(source, limits)
     if isinstance(source, PIL.Image.Image):
-        _check_pixels("picture", *source.size, limits)
+        _modes.check_pixels("picture", *source.size, limits.max_pixels)
         pixels = _modes.opened_to_rgb("picture", source)
-        return Image(pixels, _digest(pixels))
+        return Image(pixels, _modes.digest(pixels))
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name, path = bytes(source), "picture", None
         if not 0 < len(data) <= limits.max_bytes:
@@ -166,7 +145,11 @@ def read_many(
         try:
             return read(source, max_side=max_side, limits=limits, truncated=truncated)
         except VultusError as error:
-            return error.with_traceback(None)  # its frames would keep the picture's bytes alive
+            cause: BaseException | None = error
+            while cause is not None:
+                cause.__traceback__ = None  # its frames would keep the picture's bytes alive
+                cause = cause.__cause__ or cause.__context__
+            return error
 
     return _in_order(attempt, sources, workers, ahead or 2 * workers)
 
@@ -186,7 +169,7 @@ def write(path: str | os.PathLike[str], pixels: U8, *, quality: int = 95) -> Non
         StoreError: unknown suffix, full disk, read-only or missing folder.
     """
     target = Path(path)
-    _check_array(pixels)
+    _modes.check_array(pixels)
     if not 1 <= quality <= 100:
         raise InputError(f"quality: expected 1 to 100, got {quality}")
     suffix = target.suffix.lower()
@@ -251,20 +234,17 @@ def _in_order(attempt: Any, sources: Iterable[Source], workers: int, ahead: int)
 
 def _decode(name: str, data: bytes, max_side: int | None, limits: Limits, truncated: Truncated) -> tuple[U8, int]:
     """Encoded bytes -> upright RGB and the factor by which they were reduced."""
-    scans = _jpeg.count_scans(data) if data[:2] == b"\xff\xd8" else 0
-    if scans > _MAX_SCANS:
-        raise InputError(
-            f"{name}: expected a JPEG of at most {_MAX_SCANS} scans, got {scans}: save it again as baseline"
-        )
+    if data[:2] == b"\xff\xd8" and _jpeg.has_more_scans(data, _MAX_SCANS):
+        raise InputError(f"{name}: expected a JPEG of at most {_MAX_SCANS} scans, got more: save it again as baseline")
     header = _jpeg.jpeg_header(data)
     if header is not None:
-        _check_pixels(name, header.width, header.height, limits)
+        _modes.check_pixels(name, header.width, header.height, limits.max_pixels)
         reduction = _reduction(header, max_side)
         if header.complete:
             pixels = _fast_jpeg(data, header, reduction)
             if pixels is not None:
                 return pixels, reduction
-        elif truncated == "accept":
+        if truncated == "accept":
             data += _jpeg.EOI
     else:
         reduction = 1
@@ -302,35 +282,7 @@ def _reduction(header: _jpeg.JpegHeader, max_side: int | None) -> int:
 
 
 def _from_array(array: np.ndarray[Any, Any], limits: Limits) -> Image:
-    _check_array(array)
-    _check_pixels("array", array.shape[1], array.shape[0], limits)
+    _modes.check_array(array)
+    _modes.check_pixels("array", array.shape[1], array.shape[0], limits.max_pixels)
     pixels = np.array(array, order="C")
-    return Image(pixels, _digest(pixels))
-
-
-def _check_array(array: Any) -> None:
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"picture: expected a uint8 RGB array (H, W, 3), got {type(array).__name__}")
-    hint = ""
-    if array.dtype != np.uint8:
-        hint = ": scale it to 0..255, round, and convert with .astype(numpy.uint8)"
-    elif array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
-        hint = ": a gray picture is repeated to three channels with numpy.stack([gray] * 3, axis=2)"
-    elif array.ndim == 3 and array.shape[2] == 4:
-        hint = ": composite the alpha channel and keep three, in the order red, green, blue"
-    elif array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
-        hint = ": the channels come last; use array.transpose(1, 2, 0)"
-    elif array.ndim == 4:
-        hint = ": hand over one picture at a time"
-    elif array.size == 0:
-        hint = ": it has no pixels"
-    if hint or array.ndim != 3 or array.shape[2] != 3:
-        raise InputError(f"picture: expected a uint8 RGB array (H, W, 3), got {array.dtype} {array.shape}{hint}")
-
-
-def _check_pixels(name: str, width: int, height: int, limits: Limits) -> None:
-    _modes.check_pixels(name, width, height, limits.max_pixels)
-
-
-def _digest(pixels: U8) -> str:
-    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return Image(pixels, _modes.digest(pixels))
