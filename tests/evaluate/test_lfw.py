@@ -160,5 +160,7 @@ def test_refusals():
     vectors, _ = embedder(pairs)(pairs.paths)
     with pytest.raises(InputError, match="a vector for each picture with a face"):
         lfw(pairs, lambda paths: (vectors, np.zeros(len(paths), bool)))
+    with pytest.raises(InputError, match="got none"):
+        lfw(pairs, lambda paths: (Embedded(np.zeros((0, 4)), "none@0"), np.zeros(len(paths), bool)))
     with pytest.raises(InputError, match="one positive number"):
         z_fused([embedder(pairs)], [-1.0], rng=np.random.default_rng(0))

@@ -93,7 +93,7 @@ def lfw(
         DET picture, the score histograms and the folds; thresholds with their source; the worst errors.
 
     Raises:
-        InputError: if the set is inconsistent, or `embed` returns as many vectors as it did not find faces for.
+        InputError: if the set is inconsistent, `embed` found no face at all, or its flags and vectors disagree.
     """
     paths = list(pairs.paths)
     seed, draws = (rng, np.random.default_rng(rng)) if isinstance(rng, int) else ("the caller's generator", rng)
@@ -174,6 +174,8 @@ def _embed(embed: Embed, paths: list[Path]) -> tuple[Embedded, NDArray[np.bool_]
             f"embed: expected {len(paths)} flags and a vector for each picture with a face, got {seen.size} flags, "
             f"{int(seen.sum())} of them set, and {len(embedded)} vectors"
         )
+    if not seen.any():
+        raise InputError(f"embed: expected a face in some of {len(paths)} pictures, got none: is it their detector?")
     return embedded, seen
 
 
