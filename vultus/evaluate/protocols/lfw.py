@@ -46,7 +46,7 @@ class PairSet(Protocol):
 
     @property
     def tier(self) -> str:
-        """ "real" or "sim"."""
+        """Of the data, real or sim."""
         ...
 
     @property
