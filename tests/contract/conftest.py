@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
@@ -9,9 +10,12 @@ import pytest
 
 from vultus import catalogue
 from vultus.testing.contracts import checks, kind_of
+from vultus.zoo import store
 
-# Rows that cannot be built from their own arguments: what to add, and which cards that needs.
-COMPLETED: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {}
+# Rows that cannot be built from their own arguments: which cards and which further arguments that needs.
+COMPLETED = {
+    "arcface.file": (("fr_feature",), lambda: {"weights": str(store.ensure("fr_feature"))}),
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -23,9 +27,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             continue
         kind = kind_of(getattr(import_module(row.module), row.target.partition(":")[2]))
         assert kind, f"{row.name}: {row.target} keeps no contract of vultus.contracts"
-        more, cards = COMPLETED.get(row.name, ({}, ()))
-        cards = (*row.weights, *cards)
+        more, complete = COMPLETED.get(row.name, ((), dict))
+        cards = (*row.weights, *more)
         marks = [pytest.mark.models(cards=cards), pytest.mark.xdist_group(row.name)] if cards else []
-        build = partial(catalogue.load, row.name, **more)
+        build = partial(_build, row.name, complete)
         cases += [pytest.param(build, check, id=f"{row.name}-{check.__name__}", marks=marks) for check in checks(kind)]
     metafunc.parametrize(("build", "promise"), cases)
+
+
+def _build(name: str, complete: Callable[[], dict[str, object]]) -> object:
+    return catalogue.load(name, **complete())

@@ -183,8 +183,11 @@ def checks(kind: str) -> list[Check]:
 
 
 def kind_of(made: type) -> str | None:
-    """Which contract a class keeps by its members; the first of `KINDS` that fits, or None."""
-    return next((kind for kind, it in CONTRACTS.items() if all(hasattr(made, m) for m in _members(it.protocol))), None)
+    """Which contract a class keeps by its methods; the first of `KINDS` that fits, or None."""
+    for kind, it in CONTRACTS.items():
+        if all(hasattr(made, name) for name in _members(it.protocol) if callable(vars(it.protocol)[name])):
+            return kind
+    return None
 
 
 def _bound(it: Contract, promise: Callable[[Contract, Build, np.random.Generator], None]) -> Check:
