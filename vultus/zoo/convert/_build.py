@@ -131,7 +131,11 @@ class Net:
         whole = helper.make_graph(self._nodes, self._name, _declared(inputs), _declared(outputs), self._values)
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(whole, producer_name="vultus", ir_version=_IR_VERSION, opset_imports=opsets)
-        return graph.finish(model)
+        try:
+            return graph.finish(model)
+        except onnx.checker.ValidationError as error:
+            why = str(error).splitlines()[0]
+            raise InputError(f"{self._name}: expected weights that make a whole graph, got another ({why})") from error
 
 
 def _declared(shapes: Mapping[str, Sequence[int | str]]) -> list[onnx.ValueInfoProto]:
