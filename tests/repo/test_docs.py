@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -38,11 +40,23 @@ def test_every_error_is_explained_with_its_code():
     assert {name: int(code) for name, code in rows} == EXIT_CODES
 
 
-def test_commands_on_the_pages_exist():
-    for page in PAGES:
-        for line in re.findall(r"^vultus .+$", page.read_text("utf-8"), re.M):
-            verb = shlex.split(line, comments=True)[1]
-            assert verb in VERBS, f"{page.relative_to(ROOT)}: {line}"
+COMMANDS = [
+    (page.relative_to(ROOT).as_posix(), line)
+    for page in PAGES
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    for line in re.findall(r"^vultus .+$", block, re.M)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_commands_on_the_pages_are_understood(page, line):
+    _, verb, *rest = shlex.split(line, comments=True)
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    import_module(f"vultus.cli.{verb}").add(parser)
+    try:
+        parser.parse_args(rest)
+    except (SystemExit, argparse.ArgumentError) as error:
+        pytest.fail(f"{page}: {line}: {error}")
 
 
 def test_the_changelog_is_about_this_version():
