@@ -29,12 +29,14 @@ def frame(canvas: U8, rect: Rect, *, color: Color, line: float, radius: float, o
     reach = line / 2 + 1 + radius
     if min(right - left, bottom - top) <= 3 * reach:
         regions: Sequence[Rect] = [(left - reach, top - reach, right + reach, bottom + reach)]
-    else:  # only the four borders: a face may fill a picture of 8000 pixels
+    else:  # only the four borders: a face may fill a picture of 8000 pixels; whole numbers, so that none is drawn twice
+        x1, y1 = float(np.ceil(left + reach)), float(np.ceil(top + reach))
+        x2, y2 = float(np.floor(right - reach)), float(np.floor(bottom - reach))
         regions = [
-            (left - reach, top - reach, right + reach, top + reach),
-            (left - reach, bottom - reach, right + reach, bottom + reach),
-            (left - reach, top + reach, left + reach, bottom - reach),
-            (right - reach, top + reach, right + reach, bottom - reach),
+            (left - reach, top - reach, right + reach, y1),
+            (left - reach, y2, right + reach, bottom + reach),
+            (left - reach, y1, x1, y2),
+            (x2, y1, right + reach, y2),
         ]
     for view, x, y in _regions(canvas, regions):
         distance = np.abs(_rounded(x, y, rect, radius)) - line / 2

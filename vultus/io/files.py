@@ -29,7 +29,7 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
             if about.st_size > max_bytes:
                 size = f"expected at most {max_bytes} bytes, got {about.st_size}"
                 raise InputError(f"{path}: {size}: shrink the file or raise the limit")
-            data = file.read(max_bytes + 1)
+            data = file.read(about.st_size + 1)  # asking for the limit would take that much memory
     except FileNotFoundError as error:
         raise InputError(f"{path}: expected a file, but there is nothing at this path: check the spelling") from error
     except IsADirectoryError as error:
@@ -44,8 +44,8 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         raise InputError(f"{os.fspath(path)!r}: expected the path of a file: {error}") from error
     if not data:
         raise InputError(f"{path}: expected a picture or a table, got an empty file (0 bytes)")
-    if len(data) > max_bytes:
-        raise InputError(f"{path}: expected at most {max_bytes} bytes, got more: the file grew while it was read")
+    if len(data) > about.st_size:
+        raise InputError(f"{path}: expected {about.st_size} bytes, got more: the file grew while it was read")
     return data
 
 
