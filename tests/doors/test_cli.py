@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tests.io.corpus import bad_pictures, odd_pictures
+
 from vultus import errors
 from vultus.cli.__main__ import EXIT_CODES, VERBS, main
 from vultus.io import images as io_images
@@ -181,3 +181,33 @@ def test_a_closed_pipe_is_not_an_error(tmp_path) -> None:
         ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False, env=dict(os.environ)
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.models
+def test_calibrate_refuses_what_the_photos_cannot_support_and_is_then_used(
+    capsys, models_home, data_dir, tmp_path, monkeypatch
+) -> None:
+    """Eight actors with five crops each: 700 non-mated comparisons carry a rate of 5 %, and none of 1 in 1000."""
+    monkeypatch.setenv("VULTUS_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/models").symlink_to((models_home / "models").resolve())
+    people = tmp_path / "people"
+    people.mkdir()
+    for actor in sorted(p for p in (data_dir / "bbt_faceapi").iterdir() if p.is_dir() and p.name != "group"):
+        (people / actor.name).symlink_to(actor)
+    code, _, err = run(capsys, "calibrate", people, "--fmr", "1e-3")
+    assert code == EXIT_CODES["InputError"]
+    assert "30 expected errors" in err or "30" in err
+    assert not (tmp_path / "home/calibration").exists()
+    code, out, _ = run(capsys, "calibrate", people, "--fmr", "0.05", "--json")
+    fitted = json.loads(out)
+    assert code == 0
+    assert Path(fitted["file"]).is_file()
+    assert fitted["calibration"]["origin"]["tier"] == "user"
+    assert fitted["fmr"]["low"] <= 0.05 <= fitted["fmr"]["high"]
+    a, b = sorted((people / "amy").iterdir())[:2]
+    code, out, _ = run(capsys, "verify", a, b, "--fmr", "0.05", "--json")
+    decision = json.loads(out)["decision"]
+    assert code == 0
+    assert decision["threshold"] == pytest.approx(fitted["threshold"])
+    assert decision["calibration"].startswith("user: people")
