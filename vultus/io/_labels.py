@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Placed", "place"]
+__all__ = ["ROWS", "Placed", "place"]
+
+ROWS = 5  # how many label heights a name may move away from its face
 
 _ON_LABEL, _ON_OTHER_FACE, _ON_OWN_FACE, _FAR = 12.0, 2.5, 1.0, 0.35
-_ROWS = 5  # how many label heights a label may move away from its face
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ def place(
     others: NDArray[np.float64],
     taken: NDArray[np.float64],
     picture_hw: tuple[int, int],
+    rows: int = ROWS,
 ) -> Placed:
     """The best place for one label.
 
@@ -50,16 +52,17 @@ def place(
         others: (M, 4) boxes of the other faces.
         taken: (K, 4) rectangles of labels that are already placed.
         picture_hw: height and width of the picture.
+        rows: how many label heights it may move away; 0 keeps it at its box.
     """
     width, height = size
-    spots, distance = _spots(box, size, gap)
+    spots, distance = _spots(box, size, gap, rows)
     spots[:, 0] = np.clip(spots[:, 0], 0, picture_hw[1] - width)
     spots[:, 1] = np.clip(spots[:, 1], 0, picture_hw[0] - height)
     rects = np.concatenate([spots, spots + np.array(size)], axis=1)
     area = width * height
-    on_labels = _covered(rects, taken).sum(axis=1) / area
-    on_faces = _covered(rects, others).sum(axis=1) / area
-    on_own = _covered(rects, np.array([box], float)).sum(axis=1) / area
+    on_labels = _covered(rects, taken) / area
+    on_faces = _covered(rects, others) / area
+    on_own = _covered(rects, np.array([box], float)) / area
     cost = _ON_LABEL * on_labels + _ON_OTHER_FACE * np.minimum(on_faces, 2) + _ON_OWN_FACE * on_own + distance
     best = int(np.argmin(cost + 1e-3 * np.arange(len(cost))))
     reach = 2 * gap + 1
@@ -69,7 +72,7 @@ def place(
 
 
 def _spots(
-    box: Sequence[float], size: tuple[float, float], gap: float
+    box: Sequence[float], size: tuple[float, float], gap: float, rows: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Candidate corners, best first, and what their distance from the box costs."""
     left, top, right, bottom = box
@@ -80,7 +83,7 @@ def _spots(
     near += [(middle, below), (right + gap, top), (left - gap - width, top), (left + gap, top + gap)]
     near += [(right + gap, bottom - height), (left - gap - width, bottom - height), (left + gap, bottom - gap - height)]
     spots = [(x, y, 0.0) for x, y in near]
-    for row in range(1, _ROWS + 1):
+    for row in range(1, rows + 1):
         for x in (left, right - width, middle, left - width, right):
             step = row * height * 1.15
             cost = _FAR * row + (0.2 if x in (left - width, right) else 0.0)
@@ -89,10 +92,12 @@ def _spots(
     return table[:, :2].copy(), table[:, 2]
 
 
-def _covered(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, M) areas that rectangles share."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(high - low, 0)
-    result: NDArray[np.float64] = sides[..., 0] * sides[..., 1]
+def _covered(rects: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) area of each rectangle under the boxes; what two boxes cover counts twice."""
+    low, high = rects[:, :2].min(axis=0), rects[:, 2:].max(axis=0)
+    near = (boxes[:, 0] < high[0]) & (boxes[:, 1] < high[1]) & (boxes[:, 2] > low[0]) & (boxes[:, 3] > low[1])
+    a, b = rects[:, None], boxes[near][None]
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    result: NDArray[np.float64] = (width.clip(0) * height.clip(0)).sum(axis=1)
     return result

@@ -18,7 +18,7 @@ import numpy as np
 
 from vultus.errors import InputError
 from vultus.io import _ink
-from vultus.io._labels import place
+from vultus.io._labels import ROWS, place
 from vultus.types import F32, U8, Image, checked
 
 __all__ = ["PALETTE", "Annotation", "draw", "montage"]
@@ -235,7 +235,8 @@ def _fit_label(
         tall = 1.5 * size
         if wanted > width or 2 * tall > height or (item.label and not name):
             continue
-        spot = place(box, (wanted, tall), 0.8 * line, others, taken, (height, width))
+        rows = ROWS if item.label else 0  # a bare score stays at its box or is left out
+        spot = place(box, (wanted, tall), 0.8 * line, others, taken, (height, width), rows)
         rect = (spot.left, spot.top, spot.left + wanted, spot.top + tall)
         cost = spot.cost + _SHRINK_COST * step
         if best is None or cost < best[0]:
