@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from vultus.errors import StoreError
 
-__all__ = ["in_words", "locked", "place", "remove", "scratch", "write"]
+__all__ = ["in_words", "locked", "place", "remove", "scratch", "sha256_of", "write"]
 
 
 def write(path: Path, data: bytes) -> None:
@@ -33,6 +34,15 @@ def place(source: Path, target: Path) -> None:
         os.fsync(stream.fileno())
     os.chmod(source, 0o644)
     os.replace(source, target)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def remove(path: Path) -> int:

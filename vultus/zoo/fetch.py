@@ -7,7 +7,6 @@ and VULTUS_MIRROR (laid out as <mirror>/<host>/<path>) replace the hosts; pip an
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import shutil
@@ -25,9 +24,10 @@ from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 from vultus.errors import HashMismatch, MissingWeights
+from vultus.zoo._disk import sha256_of
 from vultus.zoo.cards import Card
 
-__all__ = ["MAX_BYTES", "Progress", "fetch", "offline", "sha256_of", "take", "unpack"]
+__all__ = ["MAX_BYTES", "Progress", "fetch", "offline", "take", "unpack"]
 
 Progress = Callable[[str, int, int | None], None]  # what, bytes so far, bytes in all if known
 MAX_BYTES = 1 << 30  # for a file whose card states no size
@@ -44,7 +44,7 @@ def offline() -> bool:
 def fetch(card: Card, into: Path, parts: Path, progress: Progress | None = None) -> Path:
     """Bring the file of `card` (and its companions) into the folder `into` and check it; return its path.
 
-    A download that breaks off leaves `<card id>.part` in the folder `parts` and goes on from there the next time.
+    A download that breaks off leaves `.<card id>-<sha256>.part` in the folder `parts` and goes on from there next time.
     Raises MissingWeights when it cannot be had (offline, tool missing, not found, no sha256 to check it by) and
     HashMismatch when something else arrived.
     """
@@ -96,15 +96,6 @@ def unpack(archive: Path, into: Path, card: Card) -> Path:
             with opened(path) as stream:
                 _copy(stream, into / Path(path).name, card, None)
     return _checked(card, into / card.file)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _checked(card: Card, path: Path) -> Path:
@@ -246,7 +237,7 @@ def _download(card: Card, address: str, target: Path, parts: Path, progress: Pro
         raise MissingWeights(
             f"{card.id}: expected an http or https address, got {address!r}; look at VULTUS_MIRROR, HF_ENDPOINT"
         )
-    part = parts / f"{card.id}-{card.sha256[:12]}.part"
+    part = parts / f".{card.id}-{card.sha256[:12]}.part"
     part.parent.mkdir(parents=True, exist_ok=True)
     for left in reversed(range(_TRIES)):
         try:

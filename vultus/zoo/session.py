@@ -31,7 +31,8 @@ _TYPES = {
     "tensor(int64)": np.int64,
     "tensor(float16)": np.float16,
 }
-_cache: dict[tuple[Path, int, int], Session] = {}
+_cache: dict[tuple[Path, int, int, bool], Session] = {}
+_parents: list[onnxruntime.InferenceSession] = []  # of the process this one was forked from: closing them would hang
 _lock = threading.Lock()
 
 
@@ -53,7 +54,7 @@ def open_session(weights: str | os.PathLike[str], *, threads: int | None = None)
     if count < 1:
         raise InputError(f"threads: expected 1 or more, got {count}")
     try:
-        key = (path.resolve(), path.stat().st_mtime_ns, count)
+        key = (path.resolve(), path.stat().st_mtime_ns, count, known)
     except OSError as error:
         raise MissingWeights(_absent(name, str(error.strerror))) from error
     with _lock:
@@ -88,7 +89,6 @@ class Session:
 
     def __init__(self, path: Path, card: Card | None, threads: int) -> None:
         self.card, self.path, self.threads = card, path, threads
-        self._lock = threading.Lock()
         self._pid = -1
         self._run = self._opened()
         self.inputs = {item.name: tuple(item.shape) for item in self._run.get_inputs()}
@@ -145,8 +145,9 @@ class Session:
 
     def _reopen(self) -> None:
         """After a fork the threads of the parent's session do not exist here: make an own one."""
-        with self._lock:
+        with _lock:
             if self._pid != os.getpid():
+                _parents.append(self._run)
                 self._run = self._opened()
 
     def __reduce__(self) -> tuple[Any, ...]:

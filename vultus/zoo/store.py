@@ -15,12 +15,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vultus.errors import HashMismatch, InputError, MissingWeights, Refused
-from vultus.zoo import _disk, fetch
+from vultus.zoo import _disk
 from vultus.zoo.cards import Card, card, cards, pack
 from vultus.zoo.convert import registry
+
+if TYPE_CHECKING:
+    from vultus.zoo.fetch import Progress
 
 __all__ = [
     "Record",
@@ -64,7 +67,7 @@ class Status:
 
 def home() -> Path:
     """$VULTUS_HOME, else ~/.vultus."""
-    return Path(os.environ.get("VULTUS_HOME") or Path.home() / ".vultus")
+    return Path(os.environ.get("VULTUS_HOME") or "~/.vultus").expanduser()
 
 
 def located(card_id: str) -> Path | None:
@@ -88,7 +91,7 @@ def recorded(card_id: str) -> Record | None:
 
 
 def ensure(
-    card_id: str, *, license: str | None = None, pull: bool | None = None, progress: fetch.Progress | None = None
+    card_id: str, *, license: str | None = None, pull: bool | None = None, progress: Progress | None = None
 ) -> Path:
     """Path of the ready ONNX of a card.
 
@@ -109,7 +112,7 @@ def ensure(
 
 
 def pull(
-    name: str, *, license: str | None = None, force: bool = False, progress: fetch.Progress | None = None
+    name: str, *, license: str | None = None, force: bool = False, progress: Progress | None = None
 ) -> dict[str, Path]:
     """Fetch, check and convert a card or every card of a pack; what is there and whole is kept, unless `force`.
 
@@ -128,6 +131,8 @@ def import_file(path: str | os.PathLike[str], as_card: str, *, license: str | No
 
     It must have the card's sha256; for a card without one, the record pins the sha256 of this file from now on.
     """
+    from vultus.zoo import fetch  # the network's modules: only when something is brought
+
     item, origin = card(as_card), Path(path)
     _allow(item, license)
     if not item.runs:
@@ -151,7 +156,7 @@ def verify(card_id: str) -> Status:
     if item.convert:
         pairs += _sources(item, record.source_sha256)
     for path, want in pairs:
-        got = fetch.sha256_of(path) if path.is_file() else "no file"
+        got = _disk.sha256_of(path) if path.is_file() else "no file"
         if got != want:
             raise HashMismatch(
                 f"{path.name}: expected sha256 {want}, got {got}; run `vultus models pull {card_id}` to replace it"
@@ -213,7 +218,9 @@ def _converter(item: Card) -> str:
     return f"{item.convert}@{registry.version(item.convert)}" if item.convert else "none"
 
 
-def _make(item: Card, progress: fetch.Progress | None, *, force: bool = False, check: bool = False) -> Path:
+def _make(item: Card, progress: Progress | None, *, force: bool = False, check: bool = False) -> Path:
+    from vultus.zoo import fetch  # the network's modules: only when something is brought
+
     with _writing(item):
         ready = None if force else located(item.id)
         if ready is not None:
@@ -240,7 +247,7 @@ def _whole(item: Card) -> bool:
 def _source_whole(item: Card) -> bool:
     record = recorded(item.id)
     want = item.sha256 or (record.source_sha256 if record else "")
-    return all(path.is_file() and fetch.sha256_of(path) == digest for path, digest in _sources(item, want))
+    return all(path.is_file() and _disk.sha256_of(path) == digest for path, digest in _sources(item, want))
 
 
 def _sources(item: Card, digest: str) -> list[tuple[Path, str]]:
@@ -261,7 +268,7 @@ def _keep(item: Card, source: Path) -> None:
 def _convert(item: Card) -> Path:
     """Make the ready file from the published one, then its record: so a record is never ahead of its file."""
     source, ready = _source(item), _folder(item) / f"{item.id}.onnx"
-    digest = fetch.sha256_of(source)
+    digest = _disk.sha256_of(source)
     if item.convert:
         made = registry.convert(item.convert, source, item)
         _disk.write(ready, made)
