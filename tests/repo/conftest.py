@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def load_file(path: Path) -> ModuleType:
     """Import a script by its path; `tests` and `tools` are no packages."""
-    spec = importlib.util.spec_from_file_location(f"vultus_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -23,6 +23,7 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
+load_file(ROOT / "tests/repo/checkout.py")  # which the next imports by this name
 house = load_file(ROOT / "tests/repo/house.py")
 
 

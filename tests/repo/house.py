@@ -19,15 +19,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-METHOD_ROOMS = frozenset(
-    {"detect", "align", "track", "recognize", "quality", "attributes", "explain", "privacy", "security", "generate"}
-    | {"reid", "fields"}
+from checkout import (
+    METHOD_ROOMS,
+    defined,
+    functions,
+    imports,
+    is_method,
+    lines_with,
+    nodes,
+    room_of,
+    sources,
+    text,
+    toml,
+    tree,
 )
+
 _LOW = frozenset({"types", "errors", "contracts", "ops"})
 _DATA = frozenset({"io", "zoo", "catalogue", "sim", "testing"})
 _UP_TO_5 = _LOW | _DATA | {"gallery", "evaluate"}
@@ -75,77 +81,6 @@ MAX_METHOD_LINES, MAX_LINES, MAX_FUNCTION, MAX_ARGUMENTS, MAX_DEPTH, MAX_SPINE =
 EXCEPTIONS: dict[str, str] = {}
 
 NAMES = "tests/repo/public_names.json"
-
-
-# ---------------------------------------------------------------- reading a checkout
-def sources(root: Path, *tops: str) -> list[str]:
-    """Paths, from the root, of the Python files below the given folders."""
-    found = [path for top in tops or ("vultus",) for path in (root / top).rglob("*.py")]
-    return sorted(path.relative_to(root).as_posix() for path in found if "__pycache__" not in path.parts)
-
-
-def room_of(path: str) -> str:
-    """First folder below the package, or the file's own name: "vultus/zoo/store.py" -> "zoo"."""
-    return path.split("/")[1].removesuffix(".py")
-
-
-def is_method(path: str) -> bool:
-    """A public file in a method room."""
-    parts = path.split("/")
-    return parts[1] in METHOD_ROOMS and not any(part.startswith("_") for part in parts[2:])
-
-
-@lru_cache(maxsize=4096)
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
-
-
-def tree(root: Path, path: str) -> ast.Module:
-    return _parsed((root / path).read_text(encoding="utf-8"))
-
-
-@lru_cache(maxsize=4096)
-def nodes(module: ast.Module) -> tuple[ast.AST, ...]:
-    """Every node of a file; walked once, however many rules look at it."""
-    return tuple(ast.walk(module))
-
-
-@lru_cache(maxsize=4096)
-def imports(module: ast.Module) -> tuple[tuple[int, str, int], ...]:
-    """Every import at any depth, as (line, dotted name, level of a relative import)."""
-    return tuple(_imports(module))
-
-
-def _imports(module: ast.Module) -> Iterator[tuple[int, str, int]]:
-    for node in nodes(module):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name, 0
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                yield node.lineno, f"{node.module or ''}.{alias.name}", node.level
-        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__") and node.args:
-            name = node.args[0]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                yield node.lineno, name.value, 0
-
-
-def _called(node: ast.Call) -> str:
-    function = node.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
-def functions(module: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Functions and methods with their qualified names; what is nested in a function belongs to it."""
-    stack: list[tuple[str, ast.AST]] = [("", node) for node in module.body]
-    while stack:
-        prefix, node = stack.pop()
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield prefix + node.name, node
-        elif isinstance(node, ast.ClassDef):
-            stack += [(f"{prefix}{node.name}.", child) for child in node.body]
-        elif isinstance(node, (ast.If, ast.Try)):
-            stack += [(prefix, child) for child in ast.iter_child_nodes(node)]
 
 
 # ---------------------------------------------------------------- floors
@@ -241,7 +176,7 @@ def rows(root: Path) -> list[tuple[str, str, dict[str, Any]]]:
     found = []
     for path in sorted((root / "vultus/catalogue").glob("*.toml")):
         if path.name != "papers.toml":
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table = toml(path)
             found += [(path.relative_to(root).as_posix(), name, row) for name, row in table.items()]
     return found
 
@@ -264,8 +199,8 @@ def check_rows(root: Path) -> list[str]:
     found, named = [], set()
     known, needed = row_keys(root)
     cards = _cards(root)
-    for toml, name, row in rows(root):
-        where = f"{toml} [{name}]"
+    for place, name, row in rows(root):
+        where = f"{place} [{name}]"
         found += [f"row-key: {where}: unknown key {key!r}" for key in sorted(set(row) - known)]
         found += [f"row-key: {where}: key {key!r} is missing" for key in sorted(needed - set(row))]
         path = _file(row)
@@ -308,14 +243,14 @@ def _cards(root: Path) -> set[str] | None:
     path = root / "vultus/zoo/cards.toml"
     if not path.is_file():
         return None
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    table = toml(path)
     inner = table.get("card", table)
     return {card["id"] for card in inner} if isinstance(inner, list) else set(inner)
 
 
 def check_papers(root: Path) -> list[str]:
     """The 140 papers stand in order, once each, and name methods that exist."""
-    table = tomllib.loads((root / "vultus/catalogue/papers.toml").read_text(encoding="utf-8"))
+    table = toml(root / "vultus/catalogue/papers.toml")
     numbers = [paper["number"] for paper in table.values()]
     found = []
     if numbers != list(range(1, 141)):
@@ -329,33 +264,6 @@ def check_papers(root: Path) -> list[str]:
 
 
 # ---------------------------------------------------------------- names and budgets
-def defined(module: ast.Module) -> set[str]:
-    """Names that a module defines or imports at its top level."""
-    names: set[str] = set()
-    for node in ast.walk(ast.Module(body=list(_top(module)), type_ignores=[])):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.alias):
-            names.add((node.asname or node.name).split(".")[0])
-    return names
-
-
-def _top(module: ast.Module) -> Iterator[ast.stmt]:
-    stack: list[ast.stmt] = list(module.body)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, (ast.If, ast.Try)):
-            stack += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield ast.FunctionDef(name=node.name, args=node.args, body=[], decorator_list=[], lineno=node.lineno)
-        elif isinstance(node, ast.ClassDef):
-            yield ast.ClassDef(name=node.name, bases=[], keywords=[], body=[], decorator_list=[])
-        else:
-            yield node
-
-
 def folder_names(root: Path) -> list[str]:
     """No drawer: no file or folder called utils, common, helpers, misc, core or base; no room without a method."""
     found = []
@@ -377,7 +285,7 @@ def budgets(root: Path) -> list[str]:
     """Files, functions, argument lists and folders stay small; every exception is listed with its reason."""
     over: dict[str, str] = {}
     for path in sources(root, "vultus", "tests", "tools", "benchmarks", "examples"):
-        lines = (root / path).read_text(encoding="utf-8").count("\n")
+        lines = text(root / path).count("\n")
         limit = MAX_METHOD_LINES if path.startswith("vultus/") and is_method(path) else MAX_LINES
         if lines > limit:
             over[path] = f"{lines} lines, at most {limit}"
@@ -385,10 +293,7 @@ def budgets(root: Path) -> list[str]:
             over[path] = f"{path.count('/')} folders deep, at most {MAX_DEPTH}"
         if not path.startswith("tests/"):
             over |= {f"{path}::{name}": why for name, why in _big_functions(tree(root, path))}
-    spine = sum(
-        (root / f"vultus/{name}.py").read_text(encoding="utf-8").count("\n")
-        for name in ("types", "errors", "contracts")
-    )
+    spine = sum(text(root / f"vultus/{name}.py").count("\n") for name in ("types", "errors", "contracts"))
     if spine > MAX_SPINE:
         over["types + errors + contracts"] = f"{spine} lines together, at most {MAX_SPINE}"
     found = [f"budget: {what}: {why}" for what, why in sorted(over.items()) if what not in EXCEPTIONS]
@@ -431,7 +336,7 @@ def _exported(module: ast.Module) -> set[str]:
 def names_recorded(root: Path) -> list[str]:
     """The public names are the recorded ones: nothing is dropped unnoticed, nothing appears unrecorded."""
     path = root / NAMES
-    recorded = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    recorded = json.loads(text(path)) if path.is_file() else {}
     actual = public_names(root)
     was = {f"{module}.{name}" for module, names in recorded.items() for name in names}
     now = {f"{module}.{name}" for module, names in actual.items() for name in names}
@@ -470,7 +375,11 @@ def _dangers(call: ast.Call) -> tuple[str, ...]:
 def _dangerous(call: ast.Call) -> Iterator[str]:
     if isinstance(call.func, ast.Name) and call.func.id in ("eval", "exec"):
         yield f"{call.func.id}: no code is built from text"
-    if isinstance(call.func, ast.Attribute) and ast.unparse(call.func) in ("os.system", "os.popen"):
+    if (
+        isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("system", "popen")
+        and getattr(call.func.value, "id", "") == "os"
+    ):
         yield "shell: use subprocess.run with a list"
     for keyword in call.keywords:
         if isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
@@ -502,17 +411,19 @@ def unfinished(root: Path) -> list[str]:
     found = []
     data = sorted(path.relative_to(root).as_posix() for path in (root / "vultus").rglob("*.toml"))
     for path in sources(root) + data:
-        text = (root / path).read_text(encoding="utf-8")
-        for number, line in enumerate(text.splitlines() if UNFINISHED.search(text) else (), 1):
-            if UNFINISHED.search(line):
-                found.append(f"unfinished: {path}:{number}: {line.strip()}")
+        found += [f"unfinished: {path}:{line}" for line in lines_with(UNFINISHED, text(root / path))]
     for path in sources(root):
         for node in nodes(tree(root, path)):
-            if isinstance(node, ast.Raise) and node.exc and "NotImplementedError" in ast.unparse(node.exc):
+            if isinstance(node, ast.Raise) and _raised(node) == "NotImplementedError":
                 found.append(f"unfinished: {path}:{node.lineno}: NotImplementedError")
             if isinstance(node, ast.ExceptHandler) and _swallows(node):
                 found.append(f"swallowed: {path}:{node.lineno}: everything is caught here and nothing is said")
     return found
+
+
+def _raised(node: ast.Raise) -> str:
+    what = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+    return getattr(what, "id", "")
 
 
 def _swallows(handler: ast.ExceptHandler) -> bool:
@@ -528,10 +439,8 @@ def machine_paths(root: Path) -> list[str]:
         for path in sorted((root / top).glob(pattern)):
             if not path.is_file() or path.suffix not in TEXT or "__pycache__" in path.parts:
                 continue
-            text = path.read_text(encoding="utf-8", errors="replace")
-            for number, line in enumerate(text.splitlines() if MACHINE_PATH.search(text) else (), 1):
-                if MACHINE_PATH.search(line):
-                    found.append(f"machine-path: {path.relative_to(root).as_posix()}:{number}: {line.strip()[:100]}")
+            name = path.relative_to(root).as_posix()
+            found += [f"machine-path: {name}:{line}" for line in lines_with(MACHINE_PATH, text(path))]
     return found
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -39,20 +40,38 @@ class Copy:
     """A copy of the checkout with two sample methods, in which files are changed and put back."""
 
     root: Path
+    was: dict[Path, str | None] = field(default_factory=dict)
+
+    def write(self, path: str, text: str) -> None:
+        file = self.root / path
+        self.was.setdefault(file, file.read_text("utf-8") if file.exists() else None)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
 
     def add(self, path: str, text: str) -> None:
         file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text((file.read_text("utf-8") if file.exists() else "") + text, "utf-8")
+        self.write(path, (file.read_text("utf-8") if file.exists() else "") + text)
 
-    def sub(self, path: str, old: str, new: str, count: int = 1) -> None:
-        file = self.root / path
-        before = file.read_text("utf-8")
+    def sub(self, path: str, old: str, new: str) -> None:
+        before = (self.root / path).read_text("utf-8")
         assert old in before
-        file.write_text(before.replace(old, new, count), "utf-8")
+        self.write(path, before.replace(old, new, 1))
 
     def drop(self, path: str) -> None:
+        self.add(path, "")
         (self.root / path).unlink()
+
+    def restore(self) -> None:
+        for file, text in self.was.items():
+            if text is None:
+                file.unlink()
+            else:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, "utf-8")
+        for folder in sorted((self.root / "vultus").rglob("*"), reverse=True):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        self.was.clear()
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +107,10 @@ def before(house, pristine) -> set[str]:
 
 
 @pytest.fixture
-def copy(pristine, tmp_path) -> Copy:
-    shutil.copytree(pristine, tmp_path / "copy")
-    return Copy(tmp_path / "copy")
+def copy(pristine) -> Iterator[Copy]:
+    made = Copy(pristine)
+    yield made
+    made.restore()
 
 
 D, Q = "vultus/detect/sample_method.py", "vultus/quality/sample_method.py"
