@@ -34,6 +34,11 @@ class JpegHeader:
     orientation: int
     complete: bool
 
+    @property
+    def full_hw(self) -> tuple[int, int]:
+        """Rows and columns once it is upright."""
+        return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
+
 
 def jpeg_header(data: bytes) -> JpegHeader | None:
     """Walk the markers up to the first scan; None for anything but a plain 8-bit gray or three-channel JPEG.

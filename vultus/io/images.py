@@ -106,8 +106,8 @@ def read(
             "picture: expected a path, bytes, a Pillow picture or a uint8 RGB array (H, W, 3), "
             f"got {type(source).__name__}"
         )
-    pixels, reduction = _decode(name, data, max_side, limits, truncated)
-    return Image(pixels, hashlib.sha256(data).hexdigest(), path, reduction)
+    pixels, reduction, full_hw = _decode(name, data, max_side, limits, truncated)
+    return Image(pixels, hashlib.sha256(data).hexdigest(), path, reduction, full_hw)
 
 
 def read_many(
@@ -232,8 +232,8 @@ def _in_order(attempt: Any, sources: Iterable[Source], workers: int, ahead: int)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _decode(name: str, data: bytes, max_side: int | None, limits: Limits, truncated: Truncated) -> tuple[U8, int]:
-    """Encoded bytes -> upright RGB and the factor by which they were reduced."""
+def _decode(name: str, data: bytes, max_side: int | None, limits: Limits, truncated: Truncated) -> tuple[U8, int, tuple[int, int]]:
+    """Encoded bytes -> upright RGB, the factor by which they were reduced, and the size that is stored."""
     if data[:2] == b"\xff\xd8" and _jpeg.has_more_scans(data, _MAX_SCANS):
         raise InputError(f"{name}: expected a JPEG of at most {_MAX_SCANS} scans, got more: save it again as baseline")
     header = _jpeg.jpeg_header(data)
@@ -243,7 +243,7 @@ def _decode(name: str, data: bytes, max_side: int | None, limits: Limits, trunca
         if header.complete:
             pixels = _fast_jpeg(data, header, reduction)
             if pixels is not None:
-                return pixels, reduction
+                return pixels, reduction, header.full_hw
         if truncated == "accept":
             data += _jpeg.EOI
     else:
@@ -251,7 +251,8 @@ def _decode(name: str, data: bytes, max_side: int | None, limits: Limits, trunca
     opened = _modes.open_bounded(name, data, limits.max_pixels)
     if reduction > 1:
         opened.draft(None, (opened.size[0] // reduction, opened.size[1] // reduction))
-    return _modes.opened_to_rgb(name, opened), reduction
+    pixels = _modes.opened_to_rgb(name, opened)
+    return pixels, reduction, header.full_hw if header and reduction > 1 else (pixels.shape[0], pixels.shape[1])
 
 
 def _fast_jpeg(data: bytes, header: _jpeg.JpegHeader, reduction: int) -> U8 | None:
