@@ -232,7 +232,9 @@ def _in_order(attempt: Any, sources: Iterable[Source], workers: int, ahead: int)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _decode(name: str, data: bytes, max_side: int | None, limits: Limits, truncated: Truncated) -> tuple[U8, int, tuple[int, int]]:
+def _decode(
+    name: str, data: bytes, max_side: int | None, limits: Limits, truncated: Truncated
+) -> tuple[U8, int, tuple[int, int]]:
     """Encoded bytes -> upright RGB, the factor by which they were reduced, and the size that is stored."""
     if data[:2] == b"\xff\xd8" and _jpeg.has_more_scans(data, _MAX_SCANS):
         raise InputError(f"{name}: expected a JPEG of at most {_MAX_SCANS} scans, got more: save it again as baseline")
