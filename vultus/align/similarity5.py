@@ -1,8 +1,8 @@
 """Alignment by one similarity transform per face, fitted to five points.
 
-Umeyama 1991, "Least-squares estimation of transformation parameters between two point patterns", IEEE TPAMI 13(4):
-rotation, one scale and shift, never a reflection, so a face seen in a mirror stays mirrored. The templates are those
-of `vultus.ops.warp.TEMPLATES`.
+Umeyama 1991, "Least-squares estimation of transformation parameters between two point patterns", IEEE TPAMI 13(4),
+doi:10.1109/34.88573: rotation, one scale and shift, never a reflection, so a face seen in a mirror stays mirrored. The
+templates are those of `vultus.ops.warp.TEMPLATES`.
 
 Differs: a face that is shrunk by more than two is averaged before it is resampled, so close-ups do not alias.
 """
