@@ -1,0 +1,88 @@
+"""Runs inside one interpreter, pinned to its cores: one system, warm-up, timed passes, one pass with stage times.
+
+python -m benchmarks.worker OPTIONS.json RESULT_STEM
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+__all__ = ["main"]
+
+
+def main(options_path: str, stem: str) -> None:
+    """Measure; leaves STEM.json with the figures and STEM.npz with boxes and vectors of every picture."""
+    options: dict[str, Any] = json.loads(Path(options_path).read_text("utf-8"))
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, options["cpus"])
+    import numpy as np
+
+    from benchmarks.contestants import CONTESTANTS
+    from benchmarks.floor import Recorder
+
+    kind = CONTESTANTS[options["system"]]
+    recorder: Recorder | None = None
+    if options["system"] != "face_recognition":
+        recorder = Recorder()
+        recorder.install()
+    contestant = kind(options)
+    paths: list[str] = options["paths"]
+    contestant.encode_all(paths[: options["warm_up"]])
+    seconds: list[float] = []
+    results: list[Any] = []
+    while len(seconds) < options["passes"] and (not seconds or sum(seconds) + seconds[-1] < options["budget_s"]):
+        began = time.perf_counter()
+        results = contestant.encode_all(paths)
+        seconds.append(time.perf_counter() - began)
+    peak = _peak_mb()
+    slow = seconds[-1] > options["budget_s"] / 2
+    sample = paths[:: max(1, len(paths) // 20)] if slow else paths
+    if recorder is not None:
+        recorder.on = True
+    stages = contestant.look(sample)
+    gmac = recorder.total() / len(sample) / 1e9 if recorder is not None else None
+    arrays = {}
+    for index, (boxes, vectors) in enumerate(results):
+        arrays[f"boxes_{index}"], arrays[f"vectors_{index}"] = boxes, vectors
+    np.savez(f"{stem}.npz", **arrays)
+    record = {
+        "seconds": seconds,
+        "ms_per_stage": stages,
+        "peak_rss_mb": peak,
+        "faces": sum(len(boxes) for boxes, _ in results),
+        "gmac_per_image": gmac,
+        "versions": _versions(kind.distributions),
+    }
+    Path(f"{stem}.json").write_text(json.dumps(record), "utf-8")
+
+
+def _peak_mb() -> float:
+    """Largest resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1)
+
+
+def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    from importlib import metadata
+
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,163 @@
+"""The harness: records have the one form, multiplications are counted right, answers are compared right."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks import agreement, floor, machine, pipeline, run, schema
+
+RESULTS = Path(schema.__file__).parent / "results"
+
+
+def a_record():
+    record = machine.head("import_time", {"warm_up": 3}, ("numpy",))
+    ms = schema.timing([3.0, 1.0, 2.0, 10.0])
+    record["results"].append({"command": "python -c pass", "ms": ms, "limit_ms": 150.0, "within": True})
+    return record
+
+
+def test_timing_is_median_and_ends():
+    assert schema.timing([3.0, 1.0, 2.0, 10.0]) == {"median": 2.5, "low": 1.0, "high": 10.0, "n": 4}
+    with pytest.raises(ValueError, match="at least one"):
+        schema.timing([])
+
+
+def test_a_good_record_passes_and_is_written(tmp_path):
+    schema.write(a_record(), tmp_path / "x" / "r.json")
+    assert json.loads((tmp_path / "x" / "r.json").read_text())["suite"] == "import_time"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("date",), None, "record.date"),
+        (("schema",), 2, "schema: expected 1"),
+        (("suite",), "other", "suite: expected one of"),
+        (("results",), [], "at least one"),
+        (("results", 0, "within"), 1, r"results\[0\].within"),
+        (("results", 0, "limit_ms"), True, "limit_ms"),
+        (("results", 0, "ms", "median"), float("nan"), "low <= median|finite"),
+        (("results", 0, "ms", "low"), 99.0, "low <= median"),
+        (("machine", "cores"), "2", "machine.cores"),
+        (("notes",), [1], r"notes\[0\]"),
+    ],
+)
+def test_a_bad_record_is_refused(path, value, words):
+    record = copy.deepcopy(a_record())
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(ValueError, match=words):
+        schema.validate(record)
+
+
+def test_a_missing_key_is_named():
+    record = a_record()
+    del record["results"][0]["ms"]["n"]
+    with pytest.raises(ValueError, match=r"results\[0\].ms: expected the key 'n'"):
+        schema.validate(record)
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda p: p.name)
+def test_committed_records_are_of_the_form(path):
+    record = json.loads(path.read_text("utf-8"))
+    schema.validate(record)
+    assert path.stem == record["suite"]
+    assert record["suite"] in run.SUITES
+
+
+def network():
+    """Convolution 3 -> 8 with stride 2, depthwise 3x3, transposed convolution, flatten, Gemm, MatMul."""
+    rng = np.random.default_rng(0)
+
+    def weight(name, *shape):
+        return numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+
+    nodes = [
+        helper.make_node("Conv", ["x", "w0"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["a", "w1"], ["b"], group=8, pads=[1, 1, 1, 1]),
+        helper.make_node("ConvTranspose", ["b", "w2"], ["c"], strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["c"], ["d"]),
+        helper.make_node("Flatten", ["d"], ["e"]),
+        helper.make_node("Gemm", ["e", "w3"], ["f"], transB=1),
+        helper.make_node("MatMul", ["f", "w4"], ["y"]),
+    ]
+    weights = [
+        weight("w0", 8, 3, 3, 3),
+        weight("w1", 8, 1, 3, 3),
+        weight("w2", 8, 4, 2, 2),
+        weight("w3", 5, 4),
+        weight("w4", 5, 7),
+    ]
+    free = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 7])
+    graph = helper.make_graph(nodes, "g", [free], [out], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_multiplications_are_those_of_the_textbook(n):
+    """Worked by hand for a 16 x 12 picture: 8x6 places after the first convolution."""
+    by_hand = 48 * 8 * 27 + 48 * 8 * 9 + 48 * 8 * 4 * 4 + 4 * 5 + 5 * 7
+    assert floor.macs(network(), {"x": (n, 3, 16, 12)}) == n * by_hand
+
+
+def test_recorder_counts_only_while_it_is_on(monkeypatch):
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", onnxruntime.InferenceSession.run)
+    recorder = floor.Recorder()
+    recorder.install()
+    session = onnxruntime.InferenceSession(network(), providers=["CPUExecutionProvider"])
+    feeds = {"x": np.zeros((1, 3, 16, 12), np.float32)}
+    session.run(None, feeds)
+    recorder.on = True
+    session.run(None, feeds)
+    session.run(None, feeds)
+    assert recorder.total() == 2 * floor.macs(network(), {"x": (1, 3, 16, 12)})
+
+
+def test_agreement_counts_faces_of_both_sides():
+    def one(boxes, vectors):
+        return {"boxes_0": np.array(boxes, np.float32).reshape(-1, 4), "vectors_0": np.array(vectors, np.float32)}
+
+    ours = one([[0, 0, 10, 10], [100, 100, 120, 120]], [[1, 0], [0, 1]])
+    theirs = one([[1, 0, 11, 10], [50, 50, 60, 60], [200, 0, 210, 10]], [[1, 0], [1, 0], [0, 1]])
+    found = agreement.agreement(ours, theirs, 1)
+    assert found["vultus_faces_found"] == 0.5
+    assert found["peer_faces_found"] == pytest.approx(1 / 3, abs=1e-4)
+    assert (found["compared_vectors"], found["cosine_median"]) == (1, 1.0)
+    nothing = one([], np.zeros((0, 2)))
+    assert agreement.agreement(nothing, theirs, 1)["peer_faces_found"] == 0.0
+
+
+def test_photographs_are_spread_evenly(tmp_path):
+    for i in range(30):
+        (tmp_path / f"{i:02d}.JPG").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("")
+    names = [p.stem for p in pipeline.photographs(tmp_path, 4)]
+    assert names == ["00", "10", "19", "29"]
+    assert len(pipeline.photographs(tmp_path, 500)) == 30
+    with pytest.raises(SystemExit, match="found none"):
+        pipeline.photographs(tmp_path / "notes.txt", 4)
+
+
+def test_short_suites_run(tmp_path, monkeypatch, capsys):
+    from benchmarks import cold_start, import_time
+
+    monkeypatch.setattr(import_time, "LIMIT_MS", 1e6)  # the limit is judged on a quiet machine, not here
+    monkeypatch.setattr(cold_start, "LIMIT_MS", 1e6)
+    for suite in ("import_time", "cold_start"):
+        assert run.main([suite, "--runs", "2", "--warm-up", "0", "--out", str(tmp_path)]) == 0
+        schema.validate(json.loads((tmp_path / f"{suite}.json").read_text()))
+    assert "limit" in capsys.readouterr().out
