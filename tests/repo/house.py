@@ -61,6 +61,7 @@ PUBLIC_ROOT = {"load": "catalogue", "Pipeline": "pipeline", "open_gallery": "gal
 MAY_STAND: dict[str, Callable[[str], bool]] = {
     "numpy": lambda path: True,
     "tomli": lambda path: True,
+    "tomllib": lambda path: True,  # of the standard library from Python 3.11 on
     "cv2": lambda path: room_of(path) in METHOD_ROOMS | {"ops", "io", "sim"},
     "PIL": lambda path: room_of(path) == "io",
     "rich": lambda path: room_of(path) == "cli",
