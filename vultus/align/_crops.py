@@ -13,7 +13,7 @@ from vultus.types import F32, U8
 from vultus.zoo.cards import Card
 from vultus.zoo.session import Session
 
-__all__ = ["BATCH", "Colors", "back", "centered", "look", "planes"]
+__all__ = ["BATCH", "Colors", "back", "centered", "look", "planes", "seen"]
 
 BATCH = 32
 
@@ -38,6 +38,16 @@ class Colors:
         if card is None:
             return cls(order, (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
         return cls(card.channel_order, card.mean, card.std)
+
+
+def seen(image: U8) -> U8:
+    """The picture itself, when it is one: uint8 (H, W, 3) with at least one pixel; InputError otherwise."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"image: expected uint8 RGB of shape (H, W, 3), got {what}")
+    if 0 in image.shape:
+        raise InputError(f"image: expected at least one pixel, got shape {image.shape}")
+    return image
 
 
 def centered(center: F32, side: F32, roll_rad: F32, size: int) -> F32:

@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from vultus.align._crops import back, centered, look
+from vultus.align._crops import back, centered, look, seen
 from vultus.errors import InputError
 from vultus.types import F32, U8, checked
 from vultus.zoo.session import open_session
@@ -91,6 +91,7 @@ class FaceMesh:
 
     def _look(self, image: U8, five: F32) -> tuple[F32, F32]:
         """Mesh (N, 468, 3) in the picture and score (N,)."""
+        seen(image)
         if not len(five):
             return np.zeros((0, POINTS, 3), np.float32), np.zeros(0, np.float32)
         session = open_session(self.weights, threads=self.threads)

@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from vultus.align._crops import back, centered, look
+from vultus.align._crops import back, centered, look, seen
 from vultus.errors import InputError
 from vultus.types import F32, U8, checked
 from vultus.zoo.session import open_session
@@ -53,6 +53,7 @@ class PFLD:
             InputError: for wrong shapes or a box without area.
             WeightsError: if the weights are not there or are not those of the card.
         """
+        seen(image)
         faces = checked("boxes", boxes, (None, 4))
         if not len(faces):
             return np.zeros((0, _POINTS, 2), np.float32)

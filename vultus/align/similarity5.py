@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vultus.align._crops import seen
 from vultus.errors import InputError
 from vultus.ops.warp import TEMPLATES, similarities, template, warp
 from vultus.types import F32, U8, CropSpec, checked
@@ -49,10 +50,11 @@ class Similarity5:
                 f"template: expected one of {', '.join(sorted(TEMPLATES))}, got {spec.template!r}; "
                 "a crop around a box is not made from points"
             )
+        picture = seen(image)
         five = checked("points", points, (None, 5, 2))
         height, width = spec.size_hw
         if not len(five):
             return np.zeros((0, height, width, 3), np.uint8), np.zeros((0, 2, 3), np.float32)
         matrices = similarities(five, template(spec.template, spec.size_hw))
-        crops = np.stack([warp(image, matrix, spec.size_hw, border=self.border) for matrix in matrices])
+        crops = np.stack([warp(picture, matrix, spec.size_hw, border=self.border) for matrix in matrices])
         return crops, matrices
