@@ -132,7 +132,7 @@ def test_an_undetected_face_misses_its_mated_pairs_and_is_counted():
     assert report.metrics["pairs.accuracy"].value == pytest.approx(1 - misses / len(pairs.left))
     assert report.metrics["all.tar_at_far_1e-3"].value == pytest.approx(1 - 3 / 360)
     assert report.metrics["enroll.failure_to_enroll"].value == pytest.approx(1 / 240)
-    assert report.provenance["worst"][0]["kind"] == "False non-match"
+    assert report.provenance["worst"][0]["kind"] == "False non-match (no face found)"
     assert report.provenance["worst"][0]["score"] == -1.0
 
 

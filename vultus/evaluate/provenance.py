@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["commit", "libraries", "provenance"]
+from vultus.zoo.cards import cards
+
+__all__ = ["commit", "device", "libraries", "licenses", "provenance"]
 
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow")
 
@@ -31,6 +34,17 @@ def provenance(*, seed: int | str) -> dict[str, Any]:
         "libraries": libraries(_LIBRARIES),
         "python": platform.python_version(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def licenses(spaces: Iterable[str]) -> dict[str, str]:
+    """Terms of the weights behind each space, as their cards state them; a space without a card is left out."""
+    known = cards()
+    names = {space: space.split("@")[0] for space in spaces}
+    return {
+        space: f"{known[name].license}, commercial use: {known[name].commercial}"
+        for space, name in names.items()
+        if name in known
     }
 
 

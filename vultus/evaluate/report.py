@@ -184,7 +184,7 @@ def _row(name: str, report: Report) -> str:
     metric = report.metrics[name]
     value, unit = number(metric.value, metric.unit)
     note = f'<span class="note">{escape(metric.note)}</span>' if metric.note else ""
-    span = interval(metric) if metric.low is not None else "–"
+    span = interval(metric) if metric.low is not None else '<span class="without">–</span>'
     missing = " none" if metric.value is None else ""
     return (
         f'<tr><th scope="row">{_label(name, report)}{note}</th><td class="num strong{missing}">{value} {unit}</td>'
@@ -201,7 +201,7 @@ def _thresholds(rows: Iterable[Mapping[str, Any]]) -> str:
     lines = [
         f'<tr><th scope="row">{escape(sentence(str(row["name"])))}'
         f'<span class="note">{escape(str(row.get("source", "")))}</span></th>'
-        f'<td class="num strong">{number(row["value"], str(row.get("unit", "")))[0]}</td></tr>'
+        f'<td class="num strong">{float(row["value"]):.4f}</td></tr>'
         for row in rows
     ]
     head = '<th scope="col">Used for, and where it comes from</th><th scope="col" class="num">Threshold</th>'

@@ -128,7 +128,8 @@ def worst(
         at = np.flatnonzero(error)
         for i in at[np.argsort(-wrong[at], kind="stable")][:WORST]:
             names = ["/".join(Path(paths[k]).parts[-2:]) for k in (left[i], right[i])]
-            rows.append({"kind": kind, "score": round(float(table.score[i]), 4), "pictures": names})
+            lost = " (no face found)" if table.score[i] == UNDETECTED else ""
+            rows.append({"kind": kind + lost, "score": round(float(table.score[i]), 4), "pictures": names})
     return rows
 
 

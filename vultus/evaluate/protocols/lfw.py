@@ -22,7 +22,7 @@ from vultus.evaluate.metrics.all_pairs import UNDETECTED, all_against_all
 from vultus.evaluate.metrics.folds import fold_accuracy, fold_accuracy_of
 from vultus.evaluate.metrics.verification import TradeOff, from_table, separation, trade_off
 from vultus.evaluate.protocols import _lfw_page
-from vultus.evaluate.provenance import provenance
+from vultus.evaluate.provenance import licenses, provenance
 from vultus.ops import stats
 from vultus.ops.vectors import unit
 from vultus.types import ComparisonTable, Embedded, Metric, Report
@@ -124,6 +124,7 @@ def lfw(
         "counts": _lfw_page.counts(subjects, found, table, everyone),
         "worst": _lfw_page.worst(table, folds, official, (paths, left, right)),
         **provenance(seed=seed),
+        "licenses of the weights": licenses([embedded.space]),
         "bootstrap draws": n_boot,
     }
     curves = _lfw_page.curves(table, (everyone, histogram), official, (pair_curve, all_curve))
