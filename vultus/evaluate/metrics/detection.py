@@ -1,6 +1,6 @@
 """How well boxes were found: hits by the rule of PASCAL VOC, precision over recall, average precision, recall by size.
 
-Everham et al., "The PASCAL Visual Object Classes Challenge", doi:10.1007/s11263-009-0275-4; area under all points.
+Everingham et al., "The PASCAL Visual Object Classes Challenge", doi:10.1007/s11263-009-0275-4; area under all points.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Tally:
 
     def recall(self, threshold: float = -np.inf) -> float:
         """Share of the true faces found at `threshold` or above; NaN where there are none."""
-        return float((self.truth_score >= max(threshold, np.finfo(float).min)).mean()) if len(self.truth_score) else np.nan
+        return (
+            float((self.truth_score >= max(threshold, np.finfo(float).min)).mean()) if len(self.truth_score) else np.nan
+        )
 
     def false_alarms(self, threshold: float = -np.inf) -> int:
         """Detections at `threshold` or above that are no true face, or a second one on it."""
@@ -52,12 +54,16 @@ class Tally:
 
 
 def tally(
-    found: Sequence[tuple[ArrayLike, ArrayLike]], truth: Sequence[ArrayLike], *, iou_at: float = 0.5, min_side: float = 0.0
+    found: Sequence[tuple[ArrayLike, ArrayLike]],
+    truth: Sequence[ArrayLike],
+    *,
+    iou_at: float = 0.5,
+    min_side: float = 0.0,
 ) -> Tally:
     """Decide which detections are hits.
 
-    Detections are taken best first; each belongs to the true box that it overlaps most. It is a hit when that overlap is
-    `iou_at` or more and the box was not hit before; otherwise it is a false alarm.
+    Detections are taken best first; each belongs to the true box that it overlaps most. It is a hit when that overlap
+    is `iou_at` or more and the box was not hit before; otherwise it is a false alarm.
 
     Args:
         found: (boxes (N, 4) xyxy, scores (N,)) of each picture.
@@ -71,7 +77,7 @@ def tally(
     if len(found) != len(truth):
         raise InputError(f"truth: expected boxes of {len(found)} pictures, one entry each, got {len(truth)}")
     detections, faces = [], []
-    for index, ((boxes, scores), true) in enumerate(zip(found, truth)):
+    for index, ((boxes, scores), true) in enumerate(zip(found, truth, strict=True)):
         true_boxes = checked("truth", np.reshape(np.asarray(true, np.float64), (-1, 4)), (None, 4), np.float64)
         boxes = checked("boxes", np.reshape(np.asarray(boxes, np.float64), (-1, 4)), (None, 4), np.float64)
         scores = checked("scores", scores, (len(boxes),), np.float64)
@@ -146,7 +152,7 @@ def average_precision(score: ArrayLike, hit: ArrayLike, n_truth: float) -> float
 
 
 def recall_at_zero_false(score: ArrayLike, hit: ArrayLike, n_truth: float) -> tuple[float, float]:
-    """Largest recall without a false alarm, and the lowest threshold that reaches it (inf when nothing is above them)."""
+    """Largest recall without a false alarm, and the lowest threshold that reaches it (inf: none does)."""
     scores = checked("score", score, (None,), np.float64)
     hits = checked("hit", hit, (len(scores),), np.bool_)
     worst = scores[~hits].max(initial=-np.inf)

@@ -72,7 +72,12 @@ def evaluate_detection(
     if milliseconds:
         low, middle, high = np.percentile(milliseconds, [2.5, 50, 97.5])
         metrics["ms_per_picture"] = Metric(
-            float(middle), float(low), float(high), "ms", len(milliseconds), "median; the range holds 95 % of the pictures"
+            float(middle),
+            float(low),
+            float(high),
+            "ms",
+            len(milliseconds),
+            "median; the range holds 95 % of the pictures",
         )
     return Report(
         protocol="detection",
@@ -113,7 +118,9 @@ def _at_threshold(counts: Tally, rng: np.random.Generator) -> dict[str, Metric]:
         if inside.any():
             found = int((counts.truth_score[inside] > -np.inf).sum())
             name = f"recall.{low}_{high}px" if high < 1 << 20 else f"recall.{low}px"
-            metrics[name] = Metric(found / int(inside.sum()), *wilson(found, int(inside.sum())), "share", int(inside.sum()))
+            metrics[name] = Metric(
+                found / int(inside.sum()), *wilson(found, int(inside.sum())), "share", int(inside.sum())
+            )
     return metrics
 
 
