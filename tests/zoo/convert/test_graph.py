@@ -42,8 +42,8 @@ def test_a_batch_gives_what_its_pictures_give(published, tiny):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), channels=st.integers(1, 5), scale=st.sampled_from([1e-6, 1.0, 1e6]))
-def test_split_prelu_is_exact(seed, channels, scale):
-    """Against NumPy's own max and min: x where positive, slope times x elsewhere; slopes of either sign."""
+def test_split_prelu_is_prelu(seed, channels, scale):
+    """Against NumPy's own max and min: x where positive, slope times x elsewhere; any sign, one or many."""
     rng = np.random.default_rng(seed)
     slope = rng.normal(size=(channels, 1, 1)).astype(np.float32)
     x = (rng.normal(size=(2, channels, 3, 3)) * scale).astype(np.float32)
@@ -57,6 +57,25 @@ def test_split_prelu_is_exact(seed, channels, scale):
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     graph.split_prelu(model)
+    assert "PRelu" not in {node.op_type for node in model.graph.node}
+    got, want = run(graph.finish(model), x=x), np.maximum(x, 0) + slope * np.minimum(x, 0)
+    np.testing.assert_array_equal(got[x >= 0], want[x >= 0])
+    assert np.all(np.abs(got - want) <= 3e-7 * np.abs(x) * (1 + np.abs(slope)))
+
+
+def test_prelu_with_slopes_of_another_shape_stays():
+    """A slope per column is no factor per channel."""
+    slope = np.array([0.5, 2.0, -1.0], np.float32)
+    made = helper.make_graph(
+        [helper.make_node("PRelu", ["x", "slope"], ["y"])],
+        "columns",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 2, 2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 2, 2, 3])],
+        [numpy_helper.from_array(slope, "slope")],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    graph.split_prelu(model)
+    x = np.arange(-12, 12, dtype=np.float32).reshape(2, 2, 2, 3)
     np.testing.assert_array_equal(run(graph.finish(model), x=x), np.maximum(x, 0) + slope * np.minimum(x, 0))
 
 

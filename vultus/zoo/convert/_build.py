@@ -98,9 +98,7 @@ class Net:
         slope = self.tensor(f"{key}.weight").astype(np.float32)
         if slope.size == 1:
             return self.leaky(x, float(slope.item()))
-        down = self.node("Relu", [self.node("Neg", [x])])
-        scaled = self.node("Mul", [down, self.constant(slope.reshape(-1, 1, 1))])
-        return self.node("Sub", [self.node("Relu", [x]), scaled])
+        return self.node("PRelu", [x, self.constant(slope.reshape(-1, 1, 1))])  # finish rewrites it
 
     def leaky(self, x: str, slope: float) -> str:
         """Keep what is positive, multiply the rest by `slope`."""
@@ -131,6 +129,7 @@ class Net:
         whole = helper.make_graph(self._nodes, self._name, _declared(inputs), _declared(outputs), self._values)
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(whole, producer_name="vultus", ir_version=_IR_VERSION, opset_imports=opsets)
+        graph.split_prelu(model)
         try:
             return graph.finish(model)
         except onnx.checker.ValidationError as error:

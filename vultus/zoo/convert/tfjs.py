@@ -3,7 +3,7 @@
 The JSON lists TensorFlow nodes and, in order, the name, shape and type of every weight; the .bin holds their values one
 after another, float32 possibly stored as float16. Only the operators of Face Mesh are known; another one is refused by
 name. Pictures are N x C x H x W here and N x H x W x C there: kernels and paddings are turned, and a tensor is turned
-back before it is flattened. PRelu(x) becomes Relu(x) - a Relu(-x), which is exact and faster on CPU.
+back before it is flattened. PRelu is rewritten by `graph.split_prelu`.
 Sources: TensorFlow.js 4.22 (weight manifest), TensorFlow 2 (meaning of the operators, SAME padding).
 """
 
@@ -219,9 +219,7 @@ def _pool(net: Net, node: Node, tensors: list[str], constants: list[NDArray[Any]
 
 
 def _prelu(net: Net, node: Node, tensors: list[str], constants: list[NDArray[Any]]) -> str:
-    slope = constants[0].reshape(-1, 1, 1)
-    down = net.node("Relu", [net.node("Neg", tensors)])
-    return net.node("Sub", [net.node("Relu", tensors), net.node("Mul", [down, net.constant(slope)])])
+    return net.node("PRelu", [*tensors, net.constant(constants[0].reshape(-1, 1, 1))])  # finish rewrites it
 
 
 def _pad(net: Net, node: Node, tensors: list[str], constants: list[NDArray[Any]]) -> str:
