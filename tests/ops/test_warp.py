@@ -69,7 +69,7 @@ def test_invert_undoes(matrix):
 
 
 def test_templates_keep_their_numbers():
-    assert [five.shape for five in warp.TEMPLATES.values()] == [(5, 2)] * 3
+    assert [five.shape for five in warp.TEMPLATES.values()] == [(5, 2)] * 4
     np.testing.assert_allclose(warp.TEMPLATES["sphereface112x96"][0], [30.2946, 51.6963], rtol=1e-6)
     np.testing.assert_allclose(warp.TEMPLATES["dlib150"][2], [76.07, 80.10], rtol=1e-6)
     np.testing.assert_array_equal(warp.template("arcface112", (112, 112)), ARCFACE)

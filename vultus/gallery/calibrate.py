@@ -42,7 +42,7 @@ __all__ = [
     "write",
 ]
 
-MIN_QUALITY = 0.3  # of vultus.quality.measures: about 20 px between the eyes; below it scores mean little
+MIN_QUALITY = 0.3  # of vultus.quality.measures: 18 px between the eyes
 FORMAT = "vultus-calibration-1"
 _PACKAGED = Path(__file__).with_name("calibration")
 

@@ -36,10 +36,11 @@ TEMPLATES: dict[str, F32] = {
     "arcface112": checked("arcface112", _ARCFACE, (5, 2)),  # Deng et al. 2019, 112 x 112
     "sphereface112x96": checked("sphereface112x96", np.subtract(_ARCFACE, (8.0, 0.0)), (5, 2)),  # Liu et al. 2017
     "dlib150": checked("dlib150", _DLIB, (5, 2)),  # measured here: median over the 150 x 150 chips of 851 faces
+    "wide208": checked("wide208", (np.add(_ARCFACE, 0.5)) * 1.6 - 0.5 + (14.4, 8.0), (5, 2)),  # holds all of the others
 }
 """Where the five points lie in a crop of the template's own size; (5, 2) center coordinates."""
 
-_SIZES_HW = {"arcface112": (112, 112), "sphereface112x96": (112, 96), "dlib150": (150, 150)}
+_SIZES_HW = {"arcface112": (112, 112), "sphereface112x96": (112, 96), "dlib150": (150, 150), "wide208": (208, 208)}
 
 
 def template(name: str, size_hw: tuple[int, int]) -> F32:
@@ -177,9 +178,10 @@ def warp(image: U8, matrix: ArrayLike, size_hw: tuple[int, int], *, border: int 
     Raises:
         InputError: if the picture is not (H, W, 3) uint8 or the matrix cannot be undone.
     """
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    good = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    if not good or not image.size:
         what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise InputError(f"image: expected uint8 of shape (H, W, 3), got {what}")
+        raise InputError(f"image: expected uint8 of shape (H, W, 3) with pixels, got {what}")
     height, width = size_hw
     if height < 1 or width < 1:
         raise InputError(f"size_hw: expected at least 1 x 1, got {tuple(size_hw)}")

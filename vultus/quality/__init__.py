@@ -1,0 +1,1 @@
+"""How useful is this picture for recognition?"""

@@ -1,0 +1,1 @@
+"""Embedders: crops to unit vectors of one space."""
