@@ -260,7 +260,10 @@ def check_papers(root: Path) -> list[str]:
         found.append("papers: papers.toml: expected 140 different titles")
     methods = {name for _, name, _ in rows(root)}
     for name, paper in table.items():
-        found += [f"papers: papers.toml [{name}]: no method {method!r}" for method in set(paper["methods"]) - methods]
+        listed = set(paper["methods"])
+        found += [f"papers: papers.toml [{name}]: no method {method!r}" for method in listed - methods]
+        mine = {method for method in methods if method.split(".")[0] == name}
+        found += [f"papers: papers.toml [{name}]: method {method!r} is not listed" for method in mine - listed]
     return found
 
 

@@ -182,6 +182,7 @@ FAULTS = {
         r"missing-test: .*no test",
     ),
     "lost paper": (lambda c: c.sub("vultus/catalogue/papers.toml", "number = 77\n", "number = 78\n"), r"papers: "),
+    "unlisted method": (lambda c: c.sub(TOML, "[sample_method]", "[ssh]"), r"papers: .*\[ssh\]: method 'ssh'"),
     "paper of no method": (
         lambda c: c.sub("vultus/catalogue/papers.toml", "methods = []", 'methods = ["no_such"]'),
         r"papers: .*no_such",
