@@ -17,7 +17,8 @@ from vultus.types import Decision, Metric
 
 def console() -> Console:
     """Where people read: stdout."""
-    return Console(highlight=False)
+    # Off a terminal nobody knows the width; 80 columns would break every table that is piped into a file.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 
 
 def print_json(document: Any) -> None:
