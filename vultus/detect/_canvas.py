@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -22,7 +23,9 @@ from vultus.types import F32, U8
 __all__ = ["Candidates", "Plan", "View", "views"]
 
 _OVERLAP = 0.25  # of a window's side: faces up to that size are whole in some window
-_DISTINCT = 1.5  # two levels nearer than this factor find the same faces
+_DISTINCT = 1.7  # two levels nearer than this factor find the same faces
+_LARGE = 0.3  # of a level's longer side: a smaller level adds faces from that size, smaller ones only false alarms
+_THUMBNAIL = 96  # px to which even the smallest picture may be enlarged
 
 
 class Candidates(NamedTuple):
@@ -42,14 +45,14 @@ class Plan:
         iou: overlap above which two boxes are one face.
         tile: side in pixels of the windows in which the picture is also searched at its own size; None: it is not.
         upright: also try the picture turned by 90, 180 and 270 degrees and keep the best direction.
-        enlarge: never make a picture larger than this many times itself.
+        enlarge: never make a picture (unless it is a thumbnail) larger than this many times itself.
     """
 
     scales: tuple[int, ...]
     iou: float
     tile: int | None = None
     upright: bool = False
-    enlarge: float = 2.0
+    enlarge: float = 1.25
 
     def __post_init__(self) -> None:
         if not self.scales or any(not 32 <= scale <= 8192 for scale in self.scales):
@@ -73,6 +76,7 @@ class View:
         scale_xy: level pixels per picture pixel.
         turns: quarter turns counterclockwise that were made.
         cut: whether the window ends inside the level at its left, top, right and lower side.
+        least: faces whose longer side is below it, in canvas pixels, are left to a larger level.
     """
 
     picture: int
@@ -83,6 +87,7 @@ class View:
     scale_xy: tuple[float, float]
     turns: int
     cut: tuple[bool, bool, bool, bool]
+    least: float = 0.0
 
     def to_picture(self, found: Candidates) -> Candidates:
         """Bring what was found on the canvas to pixels of the picture."""
@@ -120,7 +125,7 @@ def views(
     """
     height, width = pixels.shape[:2]
     level = pixels
-    for factor, window_hw in _levels((height, width), plan, canvas_hw):
+    for factor, window_hw, least in _levels((height, width), plan, canvas_hw):
         size_hw = (max(1, round(height * factor)), max(1, round(width * factor)))
         level = _resized(min(level, pixels, key=len) if factor <= 1 else pixels, size_hw)
         scale_xy = (size_hw[1] / width, size_hw[0] / height)
@@ -136,25 +141,32 @@ def views(
                     scale_xy=scale_xy,
                     turns=turns,
                     cut=(x > 0, y > 0, x + w < turned.shape[1], y + h < turned.shape[0]),
+                    least=least,
                 )
 
 
 def _levels(
     size_hw: tuple[int, int], plan: Plan, canvas_hw: tuple[int, int] | None
-) -> list[tuple[float, tuple[int, int] | None]]:
-    """(factor, window size or None) from the largest factor down, without near repeats."""
+) -> list[tuple[float, tuple[int, int] | None, float]]:
+    """(factor, window size or None, least side of a face) from the largest factor down, without near repeats."""
     longest = max(size_hw)
     unit = 1.0 / longest
     if canvas_hw is not None:  # scale = longer side of the canvas: the whole picture just fits
         unit = min(c / s for c, s in zip(canvas_hw, size_hw, strict=True)) / max(canvas_hw)
-    wanted = sorted({min(scale * unit, plan.enlarge) for scale in plan.scales}, reverse=True)
+    most = max(plan.enlarge, _THUMBNAIL / longest)
+    wanted = sorted({min(scale * unit, most) for scale in plan.scales}, reverse=True)
     kept: list[tuple[float, tuple[int, int] | None]] = []
     if plan.tile is not None and longest > plan.tile and wanted[0] * _DISTINCT < 1.0:
         kept.append((1.0, canvas_hw or (plan.tile, plan.tile)))
     for factor in wanted:
         if not kept or kept[-1][0] >= factor * _DISTINCT:
             kept.append((factor, canvas_hw))
-    return kept
+    levels: list[tuple[float, tuple[int, int] | None, float]] = [(*kept[0], 0.0)]
+    for (above, window_hw), (factor, here_hw) in pairwise(kept):
+        # what a larger level shows whole for certain is left to it
+        whole = _LARGE * longest * factor if window_hw is None else _OVERLAP * min(window_hw) * factor / above
+        levels.append((factor, here_hw, 0.75 * whole))
+    return levels
 
 
 def _windows(size_hw: tuple[int, int], window_hw: tuple[int, int] | None) -> list[tuple[int, int, int, int]]:

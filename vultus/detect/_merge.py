@@ -40,6 +40,8 @@ def _pooled(parts: Sequence[tuple[View, Candidates]]) -> tuple[Candidates, Candi
     """Candidates in picture pixels: those seen whole, and those cut at a seam."""
     whole, cut = [], []
     for view, found in parts:
+        sides = found.boxes[:, 2:] - found.boxes[:, :2]
+        found = _chosen(found, np.flatnonzero(sides.max(axis=1, initial=0.0) >= view.least))
         seam = view.is_cut(found.boxes)
         there = view.to_picture(found)
         whole.append(_chosen(there, np.flatnonzero(~seam)))
