@@ -207,6 +207,24 @@ def test_full_disk_for_real(tmp_path, small_disk, add_card):
     assert files(small_disk) == set()
 
 
+def test_full_disk_during_a_download_for_real(small_disk, add_card, server):
+    server.content = bytes(3 << 20)
+    add_card(server.content, source=("url", f"{server.address}/a"))
+    with pytest.raises(StoreError, match="no space left on its disk"):
+        store.pull("tiny")
+    assert files(small_disk) == set()
+
+
+def test_full_disk_while_pip_works(tmp_path, tmp_home, tiny, add_card, monkeypatch):
+    tool = tmp_path / "python"
+    tool.write_text("#!/bin/sh\necho 'ERROR: Could not install: [Errno 28] No space left on device' >&2\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tool))
+    add_card(tiny, source=("wheel", "some_package", "1.0", "some_package/tiny_published.onnx"))
+    with pytest.raises(StoreError, match="no space left on its disk"):
+        store.pull("tiny")
+
+
 def test_full_disk_during_the_conversion_for_real(tmp_path, small_disk, add_card):
     big = tiny_model(padding=150_000)  # 0.6 MB: the published file fits, the ready one does not
     add_card(big, convert="keeps_all")

@@ -7,6 +7,7 @@ and VULTUS_MIRROR (laid out as <mirror>/<host>/<path>) replace the hosts; pip an
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import shutil
@@ -33,6 +34,7 @@ Progress = Callable[[str, int, int | None], None]  # what, bytes so far, bytes i
 MAX_BYTES = 1 << 30  # for a file whose card states no size
 _CHUNK = 1 << 20
 _TRIES = 4
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)  # our disk, not the network
 _SECONDS = 900  # for pip and npm
 
 
@@ -152,6 +154,8 @@ def _call(command: list[str], card: Card, what: str, progress: Progress | None) 
         raise MissingWeights(f"{card.id}: {what} did not end well: {error}; {_by_hand(card)}") from error
     if done.returncode:
         said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        if any("No space left on device" in line for line in said):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         errors = [line for line in said if "error" in line.lower()] or said or ["nothing was said"]
         raise MissingWeights(f"{card.id}: {what} failed: {errors[-1].strip()}; {_by_hand(card)}")
 
@@ -243,7 +247,10 @@ def _download(card: Card, address: str, target: Path, parts: Path, progress: Pro
         try:
             if _stream(card, address, part, progress):
                 break
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in _DISK:
+                part.unlink(missing_ok=True)
+                raise
             gone = isinstance(error, urllib.error.HTTPError) and error.code < 500
             if gone or not left:
                 raise MissingWeights(f"{card.id}: {address} could not be fetched: {error}; {_by_hand(card)}") from error
