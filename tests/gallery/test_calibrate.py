@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vultus import catalogue
 from vultus.errors import InputError, SpaceMismatch, StoreError
 from vultus.gallery import calibrate
 from vultus.gallery.calibrate import Calibration, Origin, Rate, fit, fit_all_pairs
@@ -190,6 +191,17 @@ def test_damaged_file_is_a_store_error(tmp_path, fitted, damage):
     path.write_text(damage(path.read_text()))
     with pytest.raises(StoreError, match="could not read"):
         calibrate.load(SPACE, home=tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(calibrate._PACKAGED.glob("*.json")), ids=lambda path: path.stem)
+def test_packaged_tables_belong_to_rows_of_the_catalogue(path):
+    table = calibrate.read(path)
+    assert table.space == catalogue.load(path.stem).space
+    assert table.origin.tier == "real"
+    assert table.smallest_fmr <= 1.1e-6
+    threshold, rate = table.threshold(1e-3)
+    assert rate.low < 1e-3 < rate.high
+    assert 0.1 < threshold < 0.99
 
 
 def test_unwritable_place_is_a_store_error(tmp_path, fitted):

@@ -149,6 +149,8 @@ def test_two_people_may_share_a_name_when_the_key_says_which(gallery):
     other = gallery.enroll("Kim", _photos(1), None, None, SPACE, identity_id="kim-2")
     assert {one.id, "kim-2"} == {p.id for p in gallery.people()}
     assert other.id == "kim-2"
+    assert {p.id for p in gallery.named(" Kim ")} == {one.id, "kim-2"}
+    assert gallery.named("Nobody") == []
     with pytest.raises(InputError, match="kim-2"):
         gallery.enroll("Kim", _photos(2), None, None, SPACE)
     assert gallery.rename("kim-2", "Kim the Younger").name == "Kim the Younger"

@@ -92,6 +92,11 @@ class Gallery:
         """Everyone, ordered by name."""
         return self.store.people()
 
+    def named(self, name: str) -> list[Identity]:
+        """Everyone of that name; names need not be unique."""
+        with self.store.read() as view:
+            return view.named(name.strip())
+
     def person(self, identity_id: str) -> Identity:
         """The person of that key.
 
@@ -148,12 +153,12 @@ class Gallery:
         new = [Photo(m, Template(v, space).vector, q, now) for m, v, q in zip(media, rows, given, strict=True)]
         with self.store.write() as change:
             _check_space(change, space, rows.shape[1])
-            key = identity_id or _the_one(change.ids(name), name)
-            old = change.person(key) if key else None
+            old = change.person(identity_id) if identity_id else _the_one(change.named(name), name)
             photos = {photo.medium: photo for photo in (change.photos(old.id) if old else [])}
             photos.update({photo.medium: photo for photo in new})
-            person = Identity(key or uuid.uuid4().hex, name, _fused(list(photos.values()), space), now)
-            change.put(person if old is None else replace(person, enrolled_at=old.enrolled_at), list(photos.values()))
+            key = old.id if old else identity_id or uuid.uuid4().hex
+            person = Identity(key, name, _fused(list(photos.values()), space), old.enrolled_at if old else now)
+            change.put(person, list(photos.values()))
             return _known(change, person.id)
 
     def rename(self, identity_id: str, name: str) -> Identity:
@@ -368,10 +373,11 @@ def _fused(photos: Sequence[Photo], space: str) -> Template:
     return fuse.fuse_photos(vectors, [p.medium for p in photos], space, [p.quality for p in photos])
 
 
-def _the_one(ids: Sequence[str], name: str) -> str | None:
-    if len(ids) > 1:
-        raise InputError(f"name: {len(ids)} people are called {name!r} ({', '.join(ids)}): say which by identity_id")
-    return ids[0] if ids else None
+def _the_one(people: Sequence[Identity], name: str) -> Identity | None:
+    if len(people) > 1:
+        ids = ", ".join(person.id for person in people)
+        raise InputError(f"name: {len(people)} people are called {name!r} ({ids}): say which by identity_id")
+    return people[0] if people else None
 
 
 def _known(view: Transaction, identity_id: str) -> Identity:

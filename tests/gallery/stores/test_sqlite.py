@@ -65,9 +65,9 @@ def test_killed_in_the_middle_of_an_enrollment_nothing_is_half_written(tmp_path)
             found = gallery.people()
             assert len(found) >= people
             for person in found:
-                assert person.template.n_images == 3
                 name, _, number = person.name.rpartition(" ")
-                assert person.template.media == tuple(f"{name}-{number}-{k}" for k in range(3))
+                three = tuple(f"{name}-{number}-{k}" for k in range(3))
+                assert person.template.media in (three, (*three, f"late-{int(number) + 1}"))  # never one or two
             people = len(found)
             gallery.enroll(
                 f"after round {round_}", _rows(1), None, [f"after round {round_}-{k}" for k in range(3)], SPACE

@@ -95,17 +95,33 @@ class Transaction:
         row = self._sql.execute("SELECT length(vector) / 4 FROM people LIMIT 1").fetchone()
         return None if row is None else int(row[0])
 
-    def ids(self, name: str) -> list[str]:
-        """Keys of all people of that name."""
-        return [row[0] for row in self._sql.execute("SELECT id FROM people WHERE name = ? ORDER BY id", (name,))]
-
     def person(self, identity_id: str) -> Identity | None:
         """The person of that key with the media of the reference, or None."""
-        row = self._sql.execute(
-            "SELECT id, name, space, vector, checksum, quality, n_images, enrolled_at FROM people WHERE id = ?",
-            (identity_id,),
-        ).fetchone()
-        return None if row is None else _identity(row, [photo.medium for photo in self.photos(identity_id)])
+        found = self._people("WHERE id = ?", identity_id)
+        return found[0] if found else None
+
+    def people(self) -> list[Identity]:
+        """Everyone, ordered by name and id."""
+        return self._people("")
+
+    def named(self, name: str) -> list[Identity]:
+        """Everyone of that name, ordered by id."""
+        return self._people("WHERE name = ?", name)
+
+    def _people(self, where: str, *values: str) -> list[Identity]:
+        rows = self._sql.execute(
+            "SELECT id, name, space, vector, checksum, quality, n_images, enrolled_at FROM people"
+            f" {where} ORDER BY name, id",
+            values,
+        ).fetchall()
+        media: dict[str, list[str]] = {row[0]: [] for row in rows}
+        for key, medium in self._sql.execute(
+            f"SELECT person_id, medium FROM photos WHERE person_id IN (SELECT id FROM people {where})"
+            " ORDER BY added_at, medium",
+            values,
+        ):
+            media[key].append(medium)
+        return [_identity(row, media[row[0]]) for row in rows]
 
     def photos(self, identity_id: str) -> list[Photo]:
         """The pictures of a person, oldest first."""
@@ -212,8 +228,7 @@ class SqliteStore:
     def people(self) -> list[Identity]:
         """Everyone with the media of their reference, ordered by name and id."""
         with self.read() as view:
-            found = [view.person(key) for key in self._ids()]
-        return [person for person in found if person is not None]
+            return view.people()
 
     def damage(self) -> list[str]:
         """What SQLite itself finds wrong with the file; empty when nothing is."""
@@ -242,10 +257,6 @@ class SqliteStore:
     def __del__(self) -> None:
         if getattr(self, "_sql", None) is not None:
             self.close()
-
-    def _ids(self) -> list[str]:
-        with self._locked() as sql:
-            return [row[0] for row in sql.execute("SELECT id FROM people ORDER BY name, id")]
 
     def _forget_if_forked(self) -> None:
         if self._sql is not None and self._pid != os.getpid():
