@@ -141,7 +141,7 @@ def _npm(card: Card, into: Path, progress: Progress | None) -> Path:
             f"{card.id}: its weights are in the npm package {pin}, and npm is not installed; install it "
             f"(Debian: apt-get install npm), or run `vultus models import PACKAGE.tgz --as {card.id}`"
         )
-    _call([npm, "pack", pin, "--silent", "--pack-destination", str(into)], card, f"npm pack {pin}", progress)
+    _call([npm, "pack", pin, "--loglevel=error", "--pack-destination", str(into)], card, f"npm pack {pin}", progress)
     return _only(into.glob("*.tgz"), card, pin)
 
 
@@ -154,10 +154,10 @@ def _call(command: list[str], card: Card, what: str, progress: Progress | None) 
         raise MissingWeights(f"{card.id}: {what} did not end well: {error}; {_by_hand(card)}") from error
     if done.returncode:
         said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        if any("No space left on device" in line for line in said):
+        if any("no space left on device" in line.lower() for line in said):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         errors = [line for line in said if "error" in line.lower()] or said or ["nothing was said"]
-        raise MissingWeights(f"{card.id}: {what} failed: {errors[-1].strip()}; {_by_hand(card)}")
+        raise MissingWeights(f"{card.id}: {what} failed: {' / '.join(errors[:3])}; {_by_hand(card)}")
 
 
 def _by_hand(card: Card) -> str:
