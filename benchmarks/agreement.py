@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vultus import catalogue
+from vultus.io import images
 from vultus.ops.boxes import iou
 
-__all__ = ["agreement"]
+__all__ = ["agreement", "at_the_same_points"]
 
 SAME_FACE = 0.5  # overlap from which two boxes are one face
 
@@ -47,6 +51,24 @@ def agreement(vultus: dict[str, Any], peer: dict[str, Any], images: int) -> dict
         "compared_vectors": len(cosines),
         "cosine_median": float(np.round(np.median(cosines), 5)) if cosines else 0.0,
         "cosine_q05": float(np.round(np.quantile(cosines, 0.05), 5)) if cosines else 0.0,
+    }
+
+
+def at_the_same_points(peer: dict[str, Any], paths: Sequence[Path], embedder: str = "fr_feature") -> dict[str, Any]:
+    """Cosine between a peer's vectors and those of vultus when it crops at the peer's points.
+
+    It tells differences of the crop and of the network apart from differences of the points.
+    """
+    network, aligner = catalogue.load(embedder), catalogue.load("similarity5")
+    cosines: list[float] = []
+    for i, path in enumerate(paths):
+        points = peer[f"points_{i}"]
+        if len(points):
+            crops, _ = aligner.align(images.read(path, truncated="accept").pixels, points, network.crop)
+            cosines += (network.embed(crops).vec * peer[f"vectors_{i}"]).sum(1).tolist()
+    return {
+        "same_points_median": float(np.round(np.median(cosines), 5)) if cosines else 0.0,
+        "same_points_q05": float(np.round(np.quantile(cosines, 0.05), 5)) if cosines else 0.0,
     }
 
 

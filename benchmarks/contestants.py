@@ -1,6 +1,7 @@
 """The systems that are measured, each behind the same three calls.
 
-    encode(path)       faces of one picture: boxes (N, 4) xyxy and unit vectors (N, D); stage times are added to `ms`
+    encode(path)       faces of one picture: boxes (N, 4) xyxy, unit vectors (N, D), five points (N, 5, 2) or (N, 0, 2)
+                       where the system does not show them; stage times are added to `ms`
     encode_all(paths)  the same for many pictures, the way the system's own users would do it
     look(paths)        one more pass with stage times, where encode_all does not take them
 
@@ -20,7 +21,7 @@ import numpy as np
 
 __all__ = ["CONTESTANTS", "Contestant"]
 
-Result = tuple[Any, Any]
+Result = tuple[Any, Any, Any]
 
 
 class Contestant:
@@ -46,11 +47,11 @@ class Contestant:
         self.ms[name] += (time.perf_counter() - began) * 1e3  # type: ignore[assignment]
 
     def encode(self, path: str) -> Result:
-        """Boxes and vectors of one picture."""
+        """Boxes, vectors and points of one picture."""
         raise RuntimeError("each system has its own")
 
     def encode_all(self, paths: list[str]) -> list[Result]:
-        """Boxes and vectors of many pictures, one after another or spread over the cores."""
+        """The same of many pictures, one after another or spread over the cores."""
         if self.parallel == "network":
             return [self.encode(path) for path in paths]
         with ThreadPoolExecutor(self.threads) as pool:
@@ -64,11 +65,13 @@ class Contestant:
         return {name: float(total) / len(paths) for name, total in self.ms.items()}
 
 
-def _packed(boxes: list[Any], vectors: list[Any]) -> Result:
+def _packed(boxes: list[Any], vectors: list[Any], points: list[Any] | None = None) -> Result:
     if not boxes:
-        return np.zeros((0, 4), np.float32), np.zeros((0, 1), np.float32)
+        return np.zeros((0, 4), np.float32), np.zeros((0, 1), np.float32), np.zeros((0, 0, 2), np.float32)
     rows = np.stack(vectors).astype(np.float32)
-    return np.stack(boxes).astype(np.float32), rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    five = np.zeros((len(boxes), 0, 2)) if points is None else np.stack(points)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.stack(boxes).astype(np.float32), unit, five.astype(np.float32)
 
 
 class Vultus(Contestant):
@@ -84,7 +87,7 @@ class Vultus(Contestant):
 
     def encode_all(self, paths: list[str]) -> list[Result]:
         """One call for all."""
-        return [(e.detections.boxes, e.embedded.vec) for e in self.pipe.encode(paths)]
+        return [(e.detections.boxes, e.embedded.vec, e.detections.points) for e in self.pipe.encode(paths)]
 
     def look(self, paths: list[str]) -> dict[str, float]:
         """Thread time of each stage in one more pass; several threads overlap stages."""
@@ -161,7 +164,7 @@ class InsightFace(Contestant):
                 crop = self.face_align.norm_crop(picture, landmark=five, image_size=112)
             with self.stage("embed"):
                 vectors.append(self.embedder.get_feat(crop).ravel())
-        return _packed(list(boxes[:, :4]), vectors)
+        return _packed(list(boxes[:, :4]), vectors, list(points))
 
 
 class UniFace(Contestant):
@@ -198,7 +201,7 @@ class UniFace(Contestant):
                 crop, _ = self.align(picture, face.landmarks, image_size=(112, 112))
             with self.stage("embed"):
                 vectors.append(self.embedder.get_embedding(crop).ravel())
-        return _packed([face.bbox for face in faces], vectors)
+        return _packed([face.bbox for face in faces], vectors, [face.landmarks for face in faces])
 
 
 class FaceRecognition(Contestant):

@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine, schema
-from benchmarks.agreement import agreement
+from benchmarks.agreement import agreement, at_the_same_points
 from vultus.errors import VultusError
 from vultus.zoo import store
 
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 rows += [_row(entry, len(paths), threads, gflops, result) for result in tried if result]
             _compare(rows)
             record["results"] += rows
-        record["checks"] = _checks(Path(folder), len(paths), args.threads)
+        record["checks"] = _checks(Path(folder), paths, args.threads)
     print(table(record))
     return record
 
@@ -204,6 +205,7 @@ def _row(entry: Entry, images: int, threads: int, gflops: float, measured: dict[
         "threads": threads,
         "images_per_s": speed,
         "ms_per_image": float(f"{1000 / speed['median']:.4g}"),
+        "cpu_ms_per_image": float(f"{1000 * statistics.median(measured['busy_seconds']) / images:.4g}"),
         "ms_per_stage": {**dict.fromkeys(("decode", "detect", "align", "embed"), 0.0), **stages},
         "peak_rss_mb": round(measured["peak_rss_mb"], 1),
         "faces": measured["faces"],
@@ -225,7 +227,7 @@ def _compare(rows: list[dict[str, Any]]) -> None:
                 row["times_fastest_peer"] = float(f"{row['images_per_s']['median'] / max(peers):.3g}")
 
 
-def _checks(folder: Path, images: int, threads: Sequence[int]) -> list[dict[str, Any]]:
+def _checks(folder: Path, paths: Sequence[Path], threads: Sequence[int]) -> list[dict[str, Any]]:
     """Do vultus and each peer find the same faces and give the same vectors?"""
     found = []
     for race, peers in (("same weights", ("insightface", "uniface")), ("out of the box", ("face_recognition",))):
@@ -235,7 +237,10 @@ def _checks(folder: Path, images: int, threads: Sequence[int]) -> list[dict[str,
             pair = next(((a, b) for a in ours for b in theirs if a.is_file() and b.is_file()), None)
             if pair is not None:
                 with np.load(pair[0]) as a, np.load(pair[1]) as b:
-                    found.append({"race": race, "peer": peer, **agreement(dict(a), dict(b), images)})
+                    check = {"race": race, "peer": peer, **agreement(dict(a), dict(b), len(paths))}
+                    if race == "same weights":
+                        check.update(at_the_same_points(dict(b), paths))
+                    found.append(check)
     return found
 
 
@@ -248,7 +253,9 @@ def table(record: dict[str, Any]) -> str:
         f"{settings['photographs']} photographs, {settings['megapixels']} megapixels, longer side "
         f"{size['low']}..{size['high']} px (median {size['median']}); {record['machine']['cpu']}"
     )
-    head = f"{'race':15} {'system':17} {'cores':>5} {'spread':9} {'img/s':>7} {'range':>13} {'x peer':>7}"
+    rates = ", ".join(f"{rate} on {n}" for n, rate in settings["gemm_gflops"].items())
+    lines.append(f"times in ms per picture; floor from GFLOP/s of a matrix product by cores: {rates}")
+    head = f"{'race':15} {'system':17} {'cores':>5} {'spread':9} {'img/s':>7} {'range':>13} {'x peer':>7} {'cpu ms':>7}"
     lines.append(
         head
         + f" {'decode':>7} {'detect':>7} {'align':>6} {'embed':>7} {'MB':>6} {'faces':>6} {'floor':>7} {'of it':>6}"
@@ -263,12 +270,15 @@ def table(record: dict[str, Any]) -> str:
         spread = f"{speed['low']:.4g}-{speed['high']:.4g}"
         lines.append(
             f"{r['race']:15} {r['system']:17} {r['threads']:5} {r['parallel']:9} {speed['median']:7.2f} {spread:>13} "
-            f"{ratio:>7} {ms['decode']:7.1f} {ms['detect']:7.1f} {ms['align']:6.1f} {ms['embed']:7.1f} "
+            f"{ratio:>7} {r['cpu_ms_per_image']:7.1f} {ms['decode']:7.1f} {ms['detect']:7.1f} {ms['align']:6.1f} "
+            f"{ms['embed']:7.1f} "
             f"{r['peak_rss_mb']:6.0f} {r['faces']:6} {floor:>7} {share:>6}"
         )
     for c in record["checks"]:
         both = f"{100 * c['peer_faces_found']:.1f} % of its {c['peer_faces']} faces are found by vultus"
         back = f"{100 * c['vultus_faces_found']:.1f} % of the {c['vultus_faces']} of vultus by it"
         alike = f"cosine of their vectors: median {c['cosine_median']:.4f}, 5 % quantile {c['cosine_q05']:.4f}"
+        if "same_points_median" in c:
+            alike += f"; at the same points {c['same_points_median']:.4f} and {c['same_points_q05']:.4f}"
         lines.append(f"{c['race']}, {c['peer']}: {both}, {back}; {alike}")
     return "\n".join([*lines, *record["notes"]])

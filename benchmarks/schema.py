@@ -40,6 +40,7 @@ RESULTS: dict[str, dict[str, Kind]] = {
         "threads": int,
         "images_per_s": TIMING,
         "ms_per_image": float,
+        "cpu_ms_per_image": float,
         "ms_per_stage": {"decode": float, "detect": float, "align": float, "embed": float},
         "peak_rss_mb": float,
         "faces": int,
