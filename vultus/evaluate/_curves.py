@@ -145,6 +145,8 @@ class _Axis:
             low, high = float(values.min()), float(values.max())
             if scale == "linear" and letter == "y":
                 low, high = _room(low, high, from_zero=curve.get("kind") == "histogram")
+            elif scale == "linear" and 0 < low < 0.1 and 0.5 < high <= 1:
+                low = 0.0  # a share that nearly starts at nothing
         if low == high:
             low, high = (low - 0.5, high + 0.5) if scale == "linear" else (low / 2, min(high * 2, 0.999))
         return _Axis(scale, low, high, pixels, bool((values == np.round(values)).all()) and high - low > 2)

@@ -89,7 +89,7 @@ def read(folder: str | Path) -> Report:
 def html(report: Report, *, pictures: Mapping[str, bytes] | None = None) -> str:
     """The page as text; arguments and errors as in `write`."""
     about = report.provenance
-    title = str(about.get("title", report.protocol))
+    title = str(about.get("title") or sentence(report.protocol))
     style = Path(__file__).with_name("report.css").read_text("utf-8")
     body = [
         _header(report, title),
