@@ -23,8 +23,9 @@ def test_one_anchor_worked_by_hand():
     (found,) = decode(maps, (64, 96), 0.5)
     np.testing.assert_allclose(found.boxes, [(48 - 16, 32 - 8, 48 + 24, 32 + 32)])
     np.testing.assert_allclose(found.points[0], np.linspace(-1, 1, 10).reshape(5, 2) * 16 + (48, 32) - 0.5, rtol=1e-6)
-    (flat,) = decode([one[0] for one in maps], (64, 96), 0.5)
-    np.testing.assert_array_equal(flat.boxes, found.boxes)
+    flat = decode([np.concatenate([one[0] * 0, one[0]]) for one in maps], (64, 96), 0.5)
+    assert [len(one.scores) for one in flat] == [0, 1], "rows without a batch axis: one item after the other"
+    np.testing.assert_array_equal(flat[1].boxes, found.boxes)
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""Detection metrics against an average precision worked by hand, a slow twin and properties; the protocol on drawings."""
+"""Detection metrics against hand-worked numbers, a slow twin and properties; the protocol on drawn sets."""
 
 from __future__ import annotations
 

@@ -64,14 +64,16 @@ def decode(outputs: Sequence[F32], size_hw: tuple[int, int], min_score: float) -
 
     Args:
         outputs: 3 x (N, A, 1) score, 3 x (N, A, 4) distances left top right bottom in strides, 3 x (N, A, 10) points in
-            strides; all from the corner of the cell; two anchors per cell. Exports without the batch axis are read too.
+            strides; all from the corner of the cell; two anchors per cell. The older exports, whose rows
+            (N * A, ...) have no batch axis, are read too.
         size_hw: height and width of the canvas.
         min_score: lowest score.
 
     Returns:
         Candidates of each item, in canvas pixels.
     """
-    maps = [output if output.ndim == 3 else output[None] for output in outputs]
+    counts = [len(cells(size_hw, stride, _EACH)) for stride in _STRIDES] * 3
+    maps = [output.reshape(-1, count, output.shape[-1]) for output, count in zip(outputs, counts, strict=True)]
     found = []
     for item in range(len(maps[0])):
         boxes, scores, points = [], [], []
