@@ -18,7 +18,7 @@ from vultus.zoo.session import open_session
 
 __all__ = ["Colors", "Decode", "Layout", "Network", "Runs", "Settings", "run", "search"]
 
-_BATCH_PIXELS = 4 * 640 * 640  # of one network call
+_BATCH_PIXELS = 4 * 256 * 256  # of one network call: more only leaves the caches
 _CHUNK = 16  # pictures whose levels are in memory at once
 
 Decode = Callable[[Sequence[F32], tuple[int, int], float], list[Candidates]]
