@@ -77,8 +77,9 @@ def _lfw(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str, byte
     pipe = _options.pipeline(args)
     report = lfw(pairs, embedder(pipe, alone=True), rng=args.seed)
     worst = report.provenance.get("worst", ())
-    names = {name for row in worst for name in row["pictures"]} if args.out else set()
-    yield "lfw", report, {name: Path(name).read_bytes() for name in names if Path(name).is_file()}
+    by_name = {f"{path.parent.name}/{path.name}": path for path in pairs.paths} if args.out else {}
+    shown = {name for row in worst for name in row["pictures"]} & set(by_name)
+    yield "lfw", report, {name: by_name[name].read_bytes() for name in shown}
 
 
 def embedder(pipe: Pipeline, *, alone: bool) -> Callable[[Sequence[Path]], tuple[Embedded, NDArray[np.bool_]]]:
