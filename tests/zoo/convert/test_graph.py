@@ -136,3 +136,31 @@ def test_centerface_any_size_equals_the_published_graph(models_home):
         np.testing.assert_allclose(a[3:4], b, rtol=1e-3, atol=1e-4)
     wide = both[1].run(None, {"input": np.zeros((1, 3, 64, 128), np.float32)})
     assert [a.shape for a in wide] == [(1, 1, 16, 32), (1, 2, 16, 32), (1, 2, 16, 32), (1, 10, 16, 32)]
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize(("sizes", "convolutions"), [((2, 8, 20), 1), ((16, 16), 2), ((144, 24), 2)])
+def test_thin_heads_of_one_map_become_one_convolution(sizes, convolutions, opset):
+    rng = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), f"{kind}{i}")
+        for i, size in enumerate(sizes)
+        for kind, shape in (("w", (size, 4, 3, 3)), ("b", (size,)))
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", f"w{i}", f"b{i}"], [f"y{i}"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        for i in range(len(sizes))
+    ]
+    outputs = [
+        helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, (1, size, 6, 6)) for i, size in enumerate(sizes)
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 4, 6, 6))
+    heads = helper.make_graph(nodes, "heads", [x], outputs, weights)
+    model = helper.make_model(heads, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    feed = rng.standard_normal((1, 4, 6, 6)).astype(np.float32)
+    want = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": feed})
+    graph.join_convolutions(model)
+    assert sum(node.op_type == "Conv" for node in model.graph.node) == convolutions
+    got = onnxruntime.InferenceSession(graph.finish(model)).run(None, {"x": feed})
+    for a, b in zip(want, got, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

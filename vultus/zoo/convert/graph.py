@@ -23,11 +23,14 @@ __all__ = [
     "free_batch",
     "free_dims",
     "free_size",
+    "join_convolutions",
     "load",
     "rename",
     "split_prelu",
     "strip_initializers",
 ]
+
+_BLOCK = 16  # output channels that ONNX Runtime computes together where the processor has AVX-512; 8 elsewhere
 
 
 def load(src: Path) -> onnx.ModelProto:
@@ -144,6 +147,55 @@ def _depthwise(model: onnx.ModelProto, node: onnx.NodeProto, slope: NDArray[np.f
         helper.make_node("Conv", [f"{y}__below", f"{y}__rest"], [f"{y}__lifted"], **each),
         helper.make_node("Add", [f"{y}__lifted", x], [y]),
     ]
+
+
+def join_convolutions(model: onnx.ModelProto) -> None:
+    """Make one of the convolutions that read one map in one way (the heads of a detector), split afterwards; exact.
+
+    ONNX Runtime computes output channels in blocks of 8 or 16, so heads with 2, 8 and 20 of them pay for up to 64.
+    Only thin ones are joined: a wide map that is split again leaves the blocked layout, which costs more than it saves.
+    """
+    values, groups = constants(model), dict[str, list[onnx.NodeProto]]()
+    for node in model.graph.node:
+        if node.op_type == "Conv" and node.input[1] in values and not _attribute(node, "group", 1) > 1:
+            same = sorted(a.SerializeToString(deterministic=True) for a in node.attribute)
+            groups.setdefault(f"{node.input[0]} {len(node.input)} {same}", []).append(node)
+    for heads in groups.values():
+        sizes = [values[head.input[1]].shape[0] for head in heads]
+        if len(heads) > 1 and max(sizes) < 2 * _BLOCK and any(size % _BLOCK for size in sizes):
+            _join(model, heads, sizes, values)
+
+
+def _join(
+    model: onnx.ModelProto, heads: list[onnx.NodeProto], sizes: list[int], values: Mapping[str, NDArray[np.generic]]
+) -> None:
+    whole = f"{heads[0].output[0]}__joined"
+    inputs = [heads[0].input[0]]
+    for at in range(1, len(heads[0].input)):
+        inputs.append(f"{whole}__{at}")
+        joined = np.concatenate([values[head.input[at]] for head in heads])
+        model.graph.initializer.append(numpy_helper.from_array(joined, inputs[-1]))
+    first = helper.make_node("Conv", inputs, [whole])
+    first.attribute.extend(heads[0].attribute)
+    outputs = [head.output[0] for head in heads]
+    opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    if opset < 13:
+        parts = helper.make_node("Split", [whole], outputs, axis=1, split=sizes)
+    else:  # from opset 13 on the sizes are an input
+        model.graph.initializer.append(numpy_helper.from_array(np.array(sizes, np.int64), f"{whole}__sizes"))
+        parts = helper.make_node("Split", [whole, f"{whole}__sizes"], outputs, axis=1)
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        if node is heads[0] or node.output[0] == outputs[0]:
+            nodes += [first, parts]
+        elif node.output[0] not in outputs:
+            nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
+    return next((int(a.i) for a in node.attribute if a.name == name), default)
 
 
 def finish(model: onnx.ModelProto) -> bytes:

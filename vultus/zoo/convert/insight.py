@@ -18,11 +18,12 @@ def clean(src: Path, card: Card) -> bytes:
 
 
 def convert(src: Path, card: Card) -> bytes:
-    """Constants, free batch (and free height and width where the card fixes none), PRelu rewritten."""
+    """Constants, free batch (and free height and width where the card fixes none), PRelu rewritten, heads joined."""
     model = graph.load(src)
     graph.strip_initializers(model)
     graph.free_batch(model)
     if card.input_hw is None:
         graph.free_size(model)
     graph.split_prelu(model)
+    graph.join_convolutions(model)
     return graph.finish(model)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["CONVERTERS", "convert", "version"]
 
 CONVERTERS: dict[str, tuple[str, int]] = {
-    "centerface": ("vultus.zoo.convert.centerface:convert", 2),
+    "centerface": ("vultus.zoo.convert.centerface:convert", 3),
     "clean": ("vultus.zoo.convert.insight:clean", 1),
     "dlib_dat": ("vultus.zoo.convert.dlib_dat:convert", 1),
     "extd_pth": ("vultus.zoo.convert.extd:convert", 1),
     "facemesh_tfjs": ("vultus.zoo.convert.tfjs:facemesh", 2),
-    "insight": ("vultus.zoo.convert.insight:convert", 2),
+    "insight": ("vultus.zoo.convert.insight:convert", 3),
     "mobilefacenet_ckpt": ("vultus.zoo.convert.mobilefacenet:convert", 2),
     "retinaface_pth": ("vultus.zoo.convert.retinaface:convert", 1),
 }
