@@ -31,6 +31,7 @@ _TYPES = {
     "tensor(int64)": np.int64,
     "tensor(float16)": np.float16,
 }
+_MAX_THREADS = 512  # each one costs memory before it does anything
 _cache: dict[tuple[Path, int, int, bool], Session] = {}
 _parents: list[onnxruntime.InferenceSession] = []  # of the process this one was forked from: closing them would hang
 _lock = threading.Lock()
@@ -51,8 +52,8 @@ def open_session(weights: str | os.PathLike[str], *, threads: int | None = None)
     known = name in cards()
     path = store.ensure(name) if known else Path(name)
     count = default_threads() if threads is None else threads
-    if count < 1:
-        raise InputError(f"threads: expected 1 or more, got {count}")
+    if not 1 <= count <= _MAX_THREADS:
+        raise InputError(f"threads: expected 1 to {_MAX_THREADS}, got {count}; more than the cores only slow it down")
     try:
         key = (path.resolve(), path.stat().st_mtime_ns, count, known)
     except OSError as error:
