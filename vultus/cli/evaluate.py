@@ -117,7 +117,10 @@ def _detection(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str
         data = getattr(boxes, name)(root / name)
         pictures = _output.progress(data, len(data), name)
         rng = np.random.default_rng(args.seed)
-        yield name, evaluate_detection(detector, pictures, dataset=name, rng=rng, name=pipe.parts.detector), {}
+        report = evaluate_detection(
+            detector, pictures, dataset=name, rng=rng, iou_at=data.iou, name=pipe.parts.detector
+        )
+        yield name, report, {}
 
 
 def _data(given: str | None, option: str) -> Path:

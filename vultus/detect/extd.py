@@ -25,7 +25,7 @@ _ANCHORS = ((4, (16,)), (8, (32,)), (16, (64,)), (32, (128,)), (64, (256,)), (12
 
 @dataclass(frozen=True)
 class EXTD:
-    """Boxes without points, from 63, 98 or 162 thousand parameters: small on disk, slow for its size.
+    """Boxes without points, from about 0.06, 0.10 or 0.16 million parameters: small on disk, slow for its size.
 
     Attributes:
         weights: id of a model card, or path of an ONNX file with the two outputs loc and conf.

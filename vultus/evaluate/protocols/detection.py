@@ -10,6 +10,7 @@ import numpy as np
 
 from vultus.contracts import Detector
 from vultus.evaluate.metrics.detection import Tally, over_pictures, precision_recall, recall_at_zero_false, tally
+from vultus.evaluate.provenance import provenance
 from vultus.ops.stats import wilson
 from vultus.types import F32, U8, Detections, Metric, Report
 
@@ -86,7 +87,7 @@ def evaluate_detection(
         metrics=metrics,
         curves=_curves(floor),
         spaces=(name or type(detector).__name__,),
-        provenance=_settings(detector, iou_at),
+        provenance=_about(detector, iou_at, rng),
         missing=tuple(missing),
     )
 
@@ -148,6 +149,21 @@ def _curves(counts: Tally) -> dict[str, dict[str, Any]]:
     }
 
 
-def _settings(detector: Detector, iou_at: float) -> dict[str, Any]:
+def _about(detector: Detector, iou_at: float, rng: np.random.Generator) -> dict[str, Any]:
+    """What the page needs besides the numbers."""
     fields = getattr(detector, "__dataclass_fields__", {})
-    return {"iou": iou_at, "detector": {key: getattr(detector, key) for key in fields if key != "_"}}
+    seed = getattr(rng.bit_generator.seed_seq, "entropy", "unknown")
+    return {
+        "title": "Face detection",
+        "headline": ["ap", "recall", "recall_at_0_fp", "false_alarms"],
+        "groups": {"recall": "Recall by longer side of the face, in pixels of the picture"},
+        "notes": [
+            f"A detection counts when it overlaps a true box by {iou_at} or more (intersection over union) and is the "
+            "best-scored one on it; every further one is a false alarm.",
+            "Average precision is the area under all points, precision made monotone; intervals draw whole pictures.",
+            "Faces that the set does not list count as false alarms when they are found.",
+        ],
+        "iou": iou_at,
+        "detector settings": {key: getattr(detector, key) for key in fields if key != "_"},
+        **provenance(seed=str(seed)),
+    }
