@@ -180,6 +180,7 @@ def test_the_protocol_reports_what_the_detector_did(tmp_path):
     assert value["false_alarms"] == 0
     assert value["recall.16_32px"] == pytest.approx(0.75)
     assert value["ms_per_picture"] > 0
+    assert made.metrics["precision"].low < 0.6, "four pictures without an exception prove little"
     assert "4 pictures, 4 faces" in made.dataset
     assert made.data_tier == "sim"
     for name, metric in made.metrics.items():

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vultus.errors import InputError
 from vultus.ops.boxes import iou
+from vultus.ops.stats import wilson
 from vultus.types import Metric, checked
 
 __all__ = ["Tally", "average_precision", "over_pictures", "precision_recall", "recall_at_zero_false", "tally"]
@@ -163,7 +164,7 @@ def recall_at_zero_false(score: ArrayLike, hit: ArrayLike, n_truth: float) -> tu
 def over_pictures(
     counts: Tally, statistic: str | Callable[[Tally, F64], float], *, rng: np.random.Generator, n_boot: int = 1000
 ) -> Metric:
-    """A statistic with a 95 % percentile interval over draws of whole pictures.
+    """A statistic with a 95 % percentile interval over draws of whole pictures; Wilson's at 0 and 1, where draws agree.
 
     Args:
         counts: the tally.
@@ -183,8 +184,10 @@ def over_pictures(
     draws = rng.multinomial(counts.n_pictures, np.full(counts.n_pictures, 1 / counts.n_pictures), size=n_boot)
     values = np.array([measure(counts, draw.astype(np.float64)) for draw in draws])
     values = values[np.isfinite(values)]  # a draw without any true face says nothing
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Metric(float(value), float(low), float(high), "share", counts.n_pictures)
+    low, high = (float(end) for end in np.percentile(values, [2.5, 97.5]))
+    if low == high and value in (0.0, 1.0):  # every draw agrees: as for k of n pictures without an exception
+        low, high = wilson(round(value * counts.n_pictures), counts.n_pictures)
+    return Metric(float(value), low, high, "share", counts.n_pictures)
 
 
 def _weighted_ap(counts: Tally) -> Callable[[Tally, F64], float]:
