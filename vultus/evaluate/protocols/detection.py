@@ -51,7 +51,8 @@ def evaluate_detection(
         Metrics `ap`, `ap_16px`, `recall`, `precision`, `recall_at_0_fp`, `false_alarms`, `recall.<low>_<high>px`,
         `ms_per_picture`, and the curve `precision_recall`.
     """
-    at_work, at_floor, truth, milliseconds = [], [], [], []
+    at_work, at_floor, truth = [], [], []
+    milliseconds: list[float] = []
     for read, boxes in pictures:
         pixels = read()
         if not milliseconds:
