@@ -10,8 +10,8 @@ help:            ## show this list
 
 setup: .venv/.ready    ## create the environment and install vultus into it
 
-.venv/.ready: pyproject.toml tools/setup.sh
-	PYTHON=$(PYTHON) sh tools/setup.sh
+.venv/.ready: pyproject.toml constraints.txt tools/setup.sh
+	@PYTHON=$(PYTHON) sh tools/setup.sh
 
 models: setup    ## fetch the default weights (about 30 MB, once)
 	@$(BIN)/vultus models pull default

@@ -1,10 +1,11 @@
-"""The main job on real photographs: enroll two people, name one of them, refuse a stranger.
+"""The main job on real photographs: enroll people, name one of them, refuse a stranger.
 
 Run it with `make demo`. `PHOTOS=folder make demo` uses your own: one folder per person, at least two photos each; the
 last photo of each person is the probe, and the last person is not enrolled, so that there is a stranger.
 
 Without PHOTOS it takes photographs that packages ship: the portrait of Eileen Collins (NASA, public domain) from
-scikit-image, and four photographs by the White House (public domain) from the tests of face_recognition.
+scikit-image, and four photographs by the White House (public domain) from the tests of face_recognition, which are
+fetched once and kept in `demo-out/shipped`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from pathlib import Path
 from vultus.cli.__main__ import main as vultus
 from vultus.errors import InputError, VultusError
 from vultus.io.images import list_pictures
+from vultus.zoo.fetch import offline
 
 OUT = Path("demo-out")
+KEPT = Path(__file__).resolve().parents[1] / "demo-out" / "shipped"
 SDIST = "face_recognition==1.3.0"
 SHIPPED = {  # where it goes: member of the source package, sha256
     "people/Barack Obama/portrait.jpg": (
@@ -40,7 +43,7 @@ SHIPPED = {  # where it goes: member of the source package, sha256
 
 
 def shipped_photographs(folder: Path) -> None:
-    """Lay out the photographs that packages ship as `people/NAME/*.jpg` and `probes/*.jpg`; fetched once.
+    """Lay out the photographs that packages ship as `people/NAME/*.jpg` and `probes/*.jpg`.
 
     Args:
         folder: created where it is missing.
@@ -50,49 +53,84 @@ def shipped_photographs(folder: Path) -> None:
     """
     import skimage.data
 
+    if not all(_is(KEPT / name, sha256) for name, sha256 in SHIPPED.values()):
+        _fetch()
+    for place, (name, _) in SHIPPED.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(KEPT / name, folder / place)
     astronaut = folder / "people/Eileen Collins/portrait.png"
     astronaut.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(skimage.data.__file__).parent / "astronaut.png", astronaut)
-    if all((folder / place).is_file() for place in SHIPPED):
-        return
-    with tempfile.TemporaryDirectory() as scratch:
+
+
+def _is(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _fetch() -> None:
+    """Fetch the source package with pip and keep its four photographs."""
+    advice = "run again with a network, or use your own photos: PHOTOS=folder make demo"
+    if offline():
+        raise InputError(f"the photographs of {SDIST} are not here and VULTUS_OFFLINE forbids the network; {advice}")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=KEPT) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        pip = subprocess.run(
-            [*command, "--no-binary", ":all:", "--dest", scratch, SDIST], capture_output=True, text=True, check=False
-        )
+        command += ["--no-binary", "face_recognition", "--dest", scratch, SDIST]
+        pip = subprocess.run(command, capture_output=True, text=True, check=False)
         archives = list(Path(scratch).glob("*.tar.gz"))
         if pip.returncode or not archives:
             raise InputError(
-                f"expected to fetch {SDIST} for its photographs, got: {pip.stderr.strip()[-300:]}; "
-                "run again with a network, or use your own photos: PHOTOS=folder make demo"
+                f"expected to fetch {SDIST} for its photographs, got: {pip.stderr.strip()[-300:]}; {advice}"
             )
         with tarfile.open(archives[0]) as archive:
-            for place, (name, sha256) in SHIPPED.items():
+            for name, sha256 in SHIPPED.values():
                 member = archive.extractfile(f"face_recognition-1.3.0/tests/test_images/{name}")
                 content = member.read() if member else b""
                 if hashlib.sha256(content).hexdigest() != sha256:
-                    raise InputError(f"{name} of {SDIST}: expected sha256 {sha256}, got other content")
-                (folder / place).parent.mkdir(parents=True, exist_ok=True)
-                (folder / place).write_bytes(content)
+                    raise InputError(f"{name} of {SDIST}: expected sha256 {sha256}, got other content; {advice}")
+                Path(scratch, name).write_bytes(content)
+                os.replace(Path(scratch, name), KEPT / name)
 
 
 def own_photographs(source: Path, folder: Path) -> None:
-    """Split the user's folder: last person is the stranger, last photo of everybody else is the probe."""
-    people = sorted(p for p in source.iterdir() if p.is_dir() and len(list_pictures(p)) >= 2)
+    """Split the user's folder: the last person is the stranger, the last photo of everybody is a probe.
+
+    Args:
+        source: one folder of photos per person.
+        folder: where `people/NAME/*` and `probes/*` are laid out; a stranger's probe sorts first.
+
+    Raises:
+        InputError: if there are not at least two people with at least two photos each.
+    """
+    if not source.is_dir():
+        raise InputError(f"PHOTOS={source}: expected a folder with one folder of photos per person, found none")
+    if folder.resolve() in (source.resolve(), *source.resolve().parents):
+        raise InputError(f"PHOTOS={source}: the demo writes into {folder}; expected a folder outside of it")
+    folders = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+    people = [p for p in folders if len(list_pictures(p)) >= 2]
     if len(people) < 2:
         raise InputError(
             f"PHOTOS={source}: expected folders of at least two people with at least two photos each, "
             f"got {len(people)} such folders"
         )
+    clear(folder)
+    (folder / "probes").mkdir(parents=True)
     for person in people:
         *known, probe = list_pictures(person)
-        (folder / "probes").mkdir(parents=True, exist_ok=True)
-        label = "a-stranger" if person is people[-1] else person.name
+        label = "0-a-stranger" if person is people[-1] else f"1-{person.name}"
         shutil.copyfile(probe, folder / "probes" / f"{label}-{probe.name}")
         if person is not people[-1]:
-            (folder / "people" / person.name).mkdir(parents=True, exist_ok=True)
-            for photo in known:
-                shutil.copyfile(photo, folder / "people" / person.name / photo.name)
+            (folder / "people" / person.name).mkdir(parents=True)
+            for i, photo in enumerate(known):  # a number: two folders of one person may hold photos of one name
+                shutil.copyfile(photo, folder / "people" / person.name / f"{i}-{photo.name}")
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run wrote, but not the photographs that were fetched."""
+    for part in ("people", "probes", "annotated"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    for part in ("people.db", "people.db-wal", "people.db-shm"):
+        (folder / part).unlink(missing_ok=True)
 
 
 def step(*words: str) -> None:
@@ -106,23 +144,21 @@ def step(*words: str) -> None:
 def main() -> None:
     """Enroll, identify, refuse, compare."""
     photos = os.environ.get("PHOTOS")
-    for part in ("people.db", "people.db-wal", "people.db-shm"):
-        (OUT / part).unlink(missing_ok=True)
     try:
         if photos:
-            shutil.rmtree(OUT, ignore_errors=True)
-            own_photographs(Path(photos), OUT)
+            own_photographs(Path(photos).expanduser(), OUT)
         else:
+            clear(OUT)
             shipped_photographs(OUT)
-    except VultusError as error:
+    except (VultusError, OSError) as error:
         sys.exit(f"demo: {error}")
     gallery = ("--gallery", str(OUT / "people.db"))
     probes = [str(p) for p in list_pictures(OUT / "probes")]
     step("enroll", str(OUT / "people"), *gallery)
     step("identify", *probes, *gallery, "--draw", str(OUT / "annotated"))
-    person = sorted((OUT / "people").iterdir())[0]
-    step("verify", str(list_pictures(person)[0]), probes[-1])
-    step("verify", str(list_pictures(person)[0]), probes[0])
+    first = str(list_pictures(sorted((OUT / "people").iterdir())[0])[0])
+    step("verify", first, probes[1])
+    step("verify", first, probes[0])
     print(f"\nAnnotated photographs are in {OUT / 'annotated'}.")
 
 

@@ -10,16 +10,27 @@ if sys.version_info < (3, 10):
     sys.exit(f"setup: Python 3.10 or newer is needed, {sys.version.split()[0]} was found; set PYTHON=python3.11")
 PY
 
-if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
-    # Debian splits venv off its python3 package.
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -qq && apt-get install -y -qq python3-venv
-    else
-        echo "setup: the venv module is missing; run: sudo apt-get install python3-venv" >&2
-        exit 1
+has_venv() { "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; }
+
+if ! has_venv; then
+    # Debian splits venv off its python3 package; python3.12-venv belongs to a python3.12 that is not the default one.
+    package="python3-venv"
+    [ "$PYTHON" = python3 ] || package="$(basename "$PYTHON")-venv"
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo -n"
+    if command -v apt-get >/dev/null && $as_root true 2>/dev/null; then
+        echo "setup: the venv module is missing; installing the Debian package $package" >&2
+        export DEBIAN_FRONTEND=noninteractive
+        $as_root apt-get update -qq && $as_root apt-get install -y -qq "$package" >/dev/null || true
     fi
+    has_venv || { echo "setup: the venv module is missing; run: sudo apt-get install $package" >&2; exit 1; }
 fi
 
-[ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+# An environment that was interrupted while it was made, or whose Python is gone, is made anew.
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv --clear .venv
+echo "setup: installing into .venv what vultus, its tests and its demo need (about 800 MB on disk)" >&2
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt || {
+    echo "setup: pip could not install everything; see above, and run make again when that is mended" >&2
+    exit 1
+}
 touch .venv/.ready
