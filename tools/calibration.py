@@ -5,7 +5,7 @@
 
 FOLDER holds one folder of photographs per person, each centered on its person. Every picture is compared with every
 other one; the curve, its intervals over people, the data set, its counts and the date go to
-vultus/gallery/calibration/<embedder>.json. --cache keeps points and vectors between runs.
+vultus/gallery/calibration/<space name>.json. --cache keeps points and vectors between runs.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
         made = calibrate.fit_all_pairs(
             vectors[seen], subjects, origin, rng=np.random.default_rng(args.seed), n_boot=args.draws
         )
-        path = TABLES / f"{row}.json"
+        path = TABLES / f"{embedder.space.partition('@')[0]}.json"
         calibrate.write(made, path)
         tell(made, path)
 

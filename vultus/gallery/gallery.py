@@ -308,13 +308,15 @@ class Gallery:
             verdict,
             outcome="accept",
             match=top,
-            reason=f"a stranger would be named, as one of {n} people, in {chance:.2%} of searches",
+            reason=f"a stranger would be named, as one of {n} people, in about {chance:.2%} of searches",
         )
 
     def expected_fpir(self, fmr: float) -> float:
         """The share of searches with a stranger that name somebody: 1 - (1 - FMR)^N for N people.
 
-        It takes comparisons as independent, which is cautious: one stranger's comparisons rise and fall together.
+        An estimate: comparisons count as independent and references as single photos. On LFW with 1,559 people and
+        2,000 strangers at FMR 1e-4 and 1e-5 it says .144 and .015; MobileFaceNet named .118 and .018 of the strangers
+        and abstained on .038 and none, dlib's network named .106 and .025 and abstained on .097 and .007.
         """
         return _expected_fpir(fmr, len(self))
 

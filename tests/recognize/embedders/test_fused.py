@@ -47,6 +47,16 @@ def test_only_the_proportion_of_the_weights_counts(parts, crops):
     assert copy.deepcopy(one).space == one.space
 
 
+def test_a_flipped_part_is_another_space_and_does_not_see_the_mirror(parts, crops):
+    both = Fused(parts, [1.0, 1.0], flip=[True, True], threads=1)
+    assert both.space != Fused(parts, [1.0, 1.0], threads=1).space
+    assert Fused(parts, [1.0, 1.0], flip=[False, False], threads=1).space == Fused(parts, [1.0, 1.0]).space
+    alike = (both.embed(crops).vec * both.embed(np.ascontiguousarray(crops[:, :, ::-1])).vec).sum(1)
+    assert (alike > 0.99).all()  # but for the slight asymmetry of the template
+    with pytest.raises(InputError, match="each of 2 parts"):
+        Fused(parts, [1.0, 1.0], flip=[True])
+
+
 @pytest.mark.parametrize("name", ["arcface112", "sphereface112x96", "dlib150"])
 def test_the_wide_crop_holds_every_other_crop(name):
     """Cut from the wide crop or from the picture: nearly the same pixels, and none of them from outside."""

@@ -30,6 +30,7 @@ class Fused:
     Args:
         parts: ids of the embedders' model cards.
         weights: one positive weight per part; they are scaled to sum to 1.
+        flip: for each part, whether to add the vector of the mirrored crop; None means as the cards say.
         name: catalogue name; the first half of the space.
         crop: template and size (h, w) of the one crop from which the parts' crops are cut.
         threads: of one run; None means the house's default.
@@ -41,6 +42,7 @@ class Fused:
         parts: Sequence[str],
         weights: Sequence[float],
         *,
+        flip: Sequence[bool] | None = None,
         name: str = "fused",
         crop: tuple[str, int, int] = ("wide208", 208, 208),
         threads: int | None = None,
@@ -48,22 +50,30 @@ class Fused:
     ) -> None:
         if len(parts) != len(weights) or len(parts) < 2 or not all(0 < w < np.inf for w in weights):
             raise InputError(f"weights: expected a positive one for each of two or more parts, got {list(weights)}")
+        if flip is not None and len(flip) != len(parts):
+            raise InputError(f"flip: expected True or False for each of {len(parts)} parts, got {list(flip)}")
         self.parts, self.weights, self.name = tuple(parts), tuple(weights), name
+        self.flip = None if flip is None else tuple(flip)
         self.threads, self.batch = threads, batch
         self.crop = CropSpec(crop[0], (crop[1], crop[2]))
-        self._networks = [Network(part, flip=None, threads=threads, batch=batch) for part in parts]
+        mirrored = [None] * len(parts) if flip is None else list(flip)
+        self._networks = [
+            Network(part, flip=each, threads=threads, batch=batch) for part, each in zip(parts, mirrored, strict=True)
+        ]
 
     def __repr__(self) -> str:
         crop = (self.crop.template, *self.crop.size_hw)
         return (
-            f"Fused(parts={self.parts}, weights={self.weights}, name={self.name!r}, crop={crop}, "
+            f"Fused(parts={self.parts}, weights={self.weights}, flip={self.flip}, name={self.name!r}, crop={crop}, "
             f"threads={self.threads}, batch={self.batch})"
         )
 
     @property
     def space(self) -> str:
-        """Catalogue name + "@" + first 12 hex of the sha256 over the parts' weights, their shares and the crop."""
-        text = [f"{net.sha256} {share:.9f}" for net, share in zip(self._networks, self._shares(), strict=True)]
+        """Catalogue name + "@" + first 12 hex of the sha256 over the parts' weights, shares, flips and the crop."""
+        text = [
+            f"{net.sha256} {share:.9f} {net.flip}" for net, share in zip(self._networks, self._shares(), strict=True)
+        ]
         digest = hashlib.sha256("\n".join([*text, str(self.crop)]).encode()).hexdigest()
         return f"{self.name}@{digest[:12]}"
 

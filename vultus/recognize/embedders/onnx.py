@@ -61,8 +61,9 @@ class OnnxEmbedder:
     @property
     def space(self) -> str:
         """Catalogue name + "@" + first 12 hex of the weights' sha256; mirrored crops make another space."""
-        return space(self.name + ("" if self._network.flip == self._network.card.flip else _mirror(self._network.flip)),
-                     self._network.sha256)  # fmt: skip
+        net = self._network
+        suffix = "" if net.flip == net.card.flip else "+flip" if net.flip else "-flip"
+        return space(self.name + suffix, net.sha256)
 
     @property
     def dim(self) -> int:
@@ -90,7 +91,3 @@ class OnnxEmbedder:
         raw = self._network.vectors(crops)
         vec = unit(raw) if len(raw) else raw
         return Embedded(vec, self.space, np.linalg.norm(raw, axis=1))
-
-
-def _mirror(flip: bool) -> str:
-    return "+flip" if flip else "-flip"
