@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any, NoReturn
 
 from vultus import __version__
+from vultus.cli._exits import EXIT_CODES, exit_code
+from vultus.cli._words import printable
 from vultus.errors import VultusError
 
 __all__ = ["EXIT_CODES", "VERBS", "main"]
@@ -26,71 +30,123 @@ VERBS = {
     "doctor": "check this installation",
 }
 
-EXIT_CODES = {
-    "VultusError": 1,
-    "InputError": 3,
-    "NoFace": 4,
-    "SpaceMismatch": 5,
-    "UnknownMethod": 6,
-    "MissingExtra": 7,
-    "WeightsError": 8,
-    "MissingWeights": 8,
-    "HashMismatch": 9,
-    "Refused": 10,
-    "StoreError": 11,
-}
-INTERRUPTED = 130
+DEFECT, USAGE, INTERRUPTED = 1, 2, 130
+
+
+class _Usage(Exception):
+    """The words on the command line do not fit the verb."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Options are written out in full, and what is wrong with them is one sentence."""
+
+    def __init__(self, prog: str | None = None, *, description: str | None = None, **options: Any) -> None:
+        super().__init__(prog, description=description, **{**options, "allow_abbrev": False})
+
+    def error(self, message: str) -> NoReturn:
+        raise _Usage(f"{message}; see `{self.prog} --help`")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0 done, 2 wrong usage, 3 to 11 by error class, 130 interrupted."""
+    """Run one verb and return its exit code.
+
+    0 done, 2 wrong usage, 3 to 11 by error class, 130 interrupted. What is a defect of vultus is raised.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
+    as_json, license = "--json" in argv, os.environ.get("VULTUS_LICENSE")
+    try:
+        code = _run(argv)
+        sys.stdout.flush()  # here, where a full disk or a reader that has gone can still be told
+        return code
+    except VultusError as error:
+        return _report(type(error).__name__, str(error), exit_code(error), as_json)
+    except _Usage as error:
+        return _report("Usage", str(error), USAGE, as_json)
+    except KeyboardInterrupt:
+        text = "nothing half-written is left; run the same command again (enroll goes on where it stopped)"
+        return _report("Interrupted", text, INTERRUPTED, as_json)
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        _abandon_stdout()
+        return 0
+    except OSError as error:
+        return _report("StoreError", _system_said(error), EXIT_CODES["StoreError"], as_json)
+    except MemoryError:
+        text = "there is not enough memory for this: work on fewer or smaller photos at a time"
+        return _report("StoreError", text, EXIT_CODES["StoreError"], as_json)
+    except Exception as error:  # a defect of ours: programs get their document, and people the whole story
+        _report("Defect", f"{type(error).__name__}: {error}; please report this with the lines below", DEFECT, as_json)
+        raise
+    finally:
+        _restore("VULTUS_LICENSE", license)  # --license is for this run; the caller may be a program
+
+
+def _run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())
-        return 0 if argv else 2
+        return 0 if argv else USAGE
     if argv[0] in ("-V", "--version"):
         print(f"vultus {__version__}")
         return 0
-    if argv[0] not in VERBS:
+    verb = argv[0]
+    if verb not in VERBS:
         import difflib
 
-        near = difflib.get_close_matches(argv[0], VERBS, n=1)
-        print(
-            f"vultus: no verb {argv[0]!r}{f'; did you mean {near[0]!r}?' if near else ''}\n\n{_help()}", file=sys.stderr
-        )
-        return 2
-    return _run(argv[0], argv[1:])
-
-
-def _run(verb: str, argv: list[str]) -> int:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise _Usage(f"no verb {verb!r}; {hint}see `vultus --help`")
     module = import_module(f"vultus.cli.{verb}")
-    parser = argparse.ArgumentParser(f"vultus {verb}", description=VERBS[verb])
+    parser = _Parser(f"vultus {verb}", description=VERBS[verb])
     module.add(parser)
     try:
-        args = parser.parse_args(argv)
-    except SystemExit as stop:  # argparse ends the process; a caller of main() wants a number
+        args = parser.parse_args(argv[1:])
+    except SystemExit as stop:  # --help ends the process; a caller of main() wants a number
         return int(stop.code or 0)
+    return int(module.run(args))
+
+
+def _report(name: str, message: str, code: int, as_json: bool) -> int:
+    """The error in words on stderr and, with --json, as the one document on stdout."""
     try:
-        return int(module.run(args))
-    except VultusError as error:
-        return _report(error, as_json=getattr(args, "json", False))
-    except KeyboardInterrupt:
-        print("vultus: interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        print(f"vultus: {name}:", printable(message, keep="\n"), file=sys.stderr, flush=True)
+        if as_json:
+            import json
 
-
-def _report(error: VultusError, *, as_json: bool) -> int:
-    name = type(error).__name__
-    code = next(EXIT_CODES[c.__name__] for c in type(error).__mro__ if c.__name__ in EXIT_CODES)
-    print(f"vultus: {name}: {error}", file=sys.stderr)
-    if as_json:
-        import json
-
-        print(json.dumps({"error": {"code": name, "message": str(error), "exit_code": code}}))
+            print(json.dumps({"error": {"code": name, "message": message, "exit_code": code}}))
+        sys.stdout.flush()
+    except OSError:  # nobody can be told any more
+        _abandon_stdout()
     return code
+
+
+def _prepare_streams() -> None:
+    """A closed stdout is the null device; letters that it does not have are spelled out."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 for the life of the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _abandon_stdout() -> None:
+    """What is still to be written goes nowhere; otherwise Python complains about it at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _system_said(error: OSError) -> str:
+    if error.filename is None:  # nothing of ours is written without a name but the output itself
+        return f"the output cannot be written: {error.strerror or error}; free some space or write elsewhere"
+    return f"{error.filename}: the system refuses: {error.strerror}; check the path and its permissions"
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def _help() -> str:

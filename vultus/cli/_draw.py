@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from collections.abc import Iterable
+from itertools import count, islice
 from pathlib import Path
 
 from vultus.cli import _output
@@ -12,17 +13,28 @@ from vultus.io.annotate import Annotation, draw
 from vultus.pipeline import Encoded
 from vultus.types import Decision, Detections
 
+LONGEST = 200  # bytes of a name before ".annotated.jpg"; file systems end at 255
 WORDS = {"accept": "same person", "reject": "not the same", "abstain": "cannot tell"}
 
 
-def targets(sources: Iterable[str | Path], folder: str) -> dict[str, Path]:
-    """Where the copy of each photo goes: NAME.annotated.jpg; photos of one name in several folders get a number."""
-    taken: Counter[str] = Counter()
+def targets(sources: Iterable[str | Path], folder: str | None) -> dict[str, Path]:
+    """Where the copy of each photo goes: NAME.annotated.jpg; photos of one name in several folders get a number.
+
+    Empty without a folder. StoreError when that folder could not be written to, before any work is done.
+    """
+    if folder is None:
+        return {}
+    root = _output.writable(folder)
+    taken: set[str] = set()
     places: dict[str, Path] = {}
     for source in dict.fromkeys(map(str, sources)):
         stem = Path(source).stem
-        taken[stem] += 1
-        places[source] = Path(folder) / f"{stem}{f'-{taken[stem]}' if taken[stem] > 1 else ''}.annotated.jpg"
+        while len(os.fsencode(stem)) > LONGEST:
+            stem = stem[:-1]
+        numbered = (f"{stem}-{n}" for n in count(2))
+        name = next(name for name in (stem, *islice(numbered, len(taken) + 1)) if name.casefold() not in taken)
+        taken.add(name.casefold())  # file systems of two of the three big systems do not tell a from A
+        places[source] = root / f"{name}.annotated.jpg"
     return places
 
 

@@ -6,39 +6,60 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from vultus.errors import InputError
-
 if TYPE_CHECKING:
     from vultus.pipeline import Pipeline
 
 
 def rate(text: str) -> float:
     """A false match rate: 0.001, 1e-3 or 1/1000."""
+    top, _, bottom = text.partition("/")
     try:
-        value = float(text.split("/")[0]) / float(text.split("/")[1]) if "/" in text else float(text)
-    except (ValueError, ZeroDivisionError, IndexError):
+        value = float(top) / float(bottom) if "/" in text else float(text)
+    except (ValueError, ZeroDivisionError):
         value = -1.0
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"expected a rate between 0 and 1 such as 0.001, 1e-3 or 1/1000, got {text!r}")
     return value
 
 
+def seed(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def place(text: str) -> str:
+    """The name of a file or folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a file or folder, got an empty one")
+    return text
+
+
 def add_output(parser: argparse.ArgumentParser, *, draw: bool = False) -> None:
     """`--json` and, where pictures are made, `--draw`."""
     parser.add_argument("--json", action="store_true", help="print exactly one JSON document on stdout")
     if draw:
-        parser.add_argument("--draw", metavar="FOLDER", help="write annotated copies of the photos into FOLDER")
+        parser.add_argument(
+            "--draw", type=place, metavar="FOLDER", help="write annotated copies of the photos into FOLDER"
+        )
 
 
 def add_pipeline(parser: argparse.ArgumentParser) -> None:
     """Which models, how many threads, which licenses."""
     group = parser.add_argument_group("models")
-    group.add_argument("--model", default="default", help="default, accurate or fused (default: %(default)s)")
-    group.add_argument("--detector", help="catalogue row of another detector")
-    group.add_argument("--embedder", help="catalogue row of another embedder, or an ArcFace-style .onnx file")
-    group.add_argument("--refiner", help="catalogue row of a point refiner, or none")
-    group.add_argument("--min-score", type=float, help="detection threshold (default: the one on the model's card)")
-    group.add_argument("--threads", type=int, help="cores to use (default: all)")
+    group.add_argument(
+        "--model", default="default", metavar="NAME", help="default, accurate or fused (default: %(default)s)"
+    )
+    group.add_argument("--detector", metavar="ROW", help="catalogue row of another detector")
+    group.add_argument(
+        "--embedder", metavar="ROW", help="catalogue row of another embedder, or an ArcFace-style .onnx file"
+    )
+    group.add_argument("--refiner", metavar="ROW", help="catalogue row of a point refiner, or none")
+    group.add_argument(
+        "--min-score", type=float, metavar="SCORE", help="detection threshold (default: the one on the model's card)"
+    )
+    group.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all)")
     group.add_argument(
         "--license", choices=["any", "commercial"], help="commercial: refuse weights that do not allow it"
     )
@@ -46,13 +67,19 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
 
 def add_fmr(parser: argparse.ArgumentParser) -> None:
     """`--fmr`."""
-    parser.add_argument("--fmr", type=rate, default=1e-3, help="false match rate to decide at (default: %(default)s)")
+    parser.add_argument(
+        "--fmr", type=rate, default=1e-3, metavar="RATE", help="false match rate to decide at (default: %(default)s)"
+    )
 
 
 def add_gallery(parser: argparse.ArgumentParser) -> None:
     """`--gallery`."""
     parser.add_argument(
-        "--gallery", default="people.db", metavar="FILE", help="the gallery, one file (default: %(default)s)"
+        "--gallery",
+        type=place,
+        default="people.db",
+        metavar="FILE",
+        help="the gallery, one file (default: %(default)s)",
     )
 
 
@@ -62,8 +89,6 @@ def pipeline(args: argparse.Namespace) -> Pipeline:
 
     if args.license:
         os.environ["VULTUS_LICENSE"] = args.license
-    if args.threads is not None and args.threads < 1:
-        raise InputError(f"--threads: expected a whole number from 1, got {args.threads}")
     return Pipeline(
         args.model,
         detector=args.detector,

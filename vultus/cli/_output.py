@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from vultus.errors import InputError, StoreError
+from vultus.cli._exits import exit_code
+from vultus.cli._words import printable, shortened
+from vultus.errors import InputError, StoreError, VultusError
 from vultus.types import Decision, Metric
+
+OFF_TERMINAL = 240  # columns
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # the command line decides what that means, not rich
 
 
 def console() -> Console:
-    """Where people read: stdout."""
+    """Where people read: stdout. Names of files and people are shown as they are: no markup, no :emoji: codes."""
     # Off a terminal nobody knows the width; 80 columns would break every table that is piped into a file.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    width = None if sys.stdout.isatty() else OFF_TERMINAL
+    return _Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """A line for people; a terminal breaks it, and a file keeps it whole."""
+    console().print(printable(text), style=style, soft_wrap=not sys.stdout.isatty())
+
+
+def wide() -> bool:
+    """Whether there is room for columns that are good to have."""
+    return console().width >= 140
+
+
+def where(path: object) -> str:
+    """A path as a table shows it: its end on a narrow terminal, all of it elsewhere."""
+    text = printable(str(path))
+    return text if wide() else shortened(text, max(24, console().width // 3))
 
 
 def print_json(document: Any) -> None:
@@ -26,11 +54,23 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, allow_nan=False))
 
 
-def table(*columns: str, title: str | None = None) -> Table:
-    """A plain table; numbers are right-aligned by a leading '>' in the column's name."""
-    result = Table(title=title, box=None, pad_edge=False, title_justify="left", header_style="bold")
+class Rows(Table):
+    """A table whose cells are text as it is, or `Text` with a color."""
+
+    def add(self, *cells: str | Text) -> None:
+        """Add a row."""
+        self.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in cells))
+
+
+def table(*columns: str, title: str | None = None) -> Rows:
+    """A plain table; numbers are right-aligned by a leading '>' in the column's name, '=' keeps a column unbroken."""
+    result = Rows(
+        title=title, box=None, pad_edge=False, title_justify="left", header_style="bold", padding=(0, 2, 0, 0)
+    )
     for column in columns:
-        result.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        name = column.lstrip(">=")
+        right, whole = ">" in column[: len(column) - len(name)], "=" in column[: len(column) - len(name)]
+        result.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=whole or right)
     return result
 
 
@@ -51,11 +91,57 @@ def photos(paths: Iterable[str]) -> list[Path]:
     from vultus.io.images import list_pictures
 
     found: list[Path] = []
-    for path in map(Path, paths):
-        found.extend(list_pictures(path) if path.is_dir() else [path])
-    if not found:
-        raise InputError("expected at least one photo, found none")
+    for path in paths:
+        if not path:
+            raise InputError("expected the name of a photo or of a folder, got an empty one")
+        inside = list_pictures(path) if os.path.isdir(path) else [Path(path)]
+        if not inside:
+            raise InputError(f"{path}: expected photos in this folder, found none")
+        found.extend(inside)
     return found
+
+
+def kept(results: Iterable[tuple[Any, Any | VultusError]]) -> tuple[list[Any], list[tuple[str, VultusError]]]:
+    """What came out of each photo, and the photos of which nothing did.
+
+    One bad photo among many must not cost the work on the others; when no photo is good, the first error is raised.
+    """
+    good, bad = [], []
+    for source, result in results:
+        if isinstance(result, VultusError):
+            bad.append((str(source), result))
+        else:
+            good.append(result)
+    if bad and not good:
+        raise bad[0][1]
+    return good, bad
+
+
+def failures(bad: Iterable[tuple[str, VultusError]]) -> list[dict[str, str]]:
+    """The photos of which nothing came, for a JSON document."""
+    return [{"source": source, "code": type(error).__name__, "message": str(error)} for source, error in bad]
+
+
+def complain(bad: Sequence[tuple[str, VultusError]]) -> int:
+    """Say on stderr which photos could not be used; the exit code that follows."""
+    for _, error in bad:
+        print(f"vultus: {type(error).__name__}:", printable(str(error)), file=sys.stderr)
+    return exit_code(bad[0][1]) if bad else 0
+
+
+def writable(folder: str | Path) -> Path:
+    """A folder that can be made or written to, found out before the work starts; changes nothing.
+
+    Raises:
+        StoreError: if a file is in the way, or the system will not let us write there.
+    """
+    path = Path(folder)
+    there = next(p for p in (path, *path.absolute().parents) if os.path.exists(p))
+    if not there.is_dir():
+        raise StoreError(f"{path}: expected a folder to write to, but {there} is a file: choose another name")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StoreError(f"{path}: expected a folder to write to, but {there} may not be written: choose another one")
+    return path
 
 
 def make_folder(path: Path) -> Path:
@@ -63,7 +149,8 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{path}: expected a folder that can be written to, got: {error.strerror}") from error
+        why = "a file is in the way" if isinstance(error, (FileExistsError, NotADirectoryError)) else error.strerror
+        raise StoreError(f"{path}: expected a folder that can be written to, got: {why}; choose another one") from error
     return path
 
 
@@ -74,17 +161,6 @@ def one_in(metric: Metric) -> str:
     return f"1 in {round(1 / metric.value):,}".replace(",", " ")
 
 
-def verdict(decision: Decision) -> str:
+def verdict(decision: Decision) -> Text:
     """A decision in one word with its color."""
-    color = {"accept": "green", "reject": "red", "abstain": "yellow"}[decision.outcome]
-    return f"[{color}]{decision.outcome}[/{color}]"
-
-
-def number(metric: Metric, digits: int = 4) -> str:
-    """Value and interval, or why there is none."""
-    if metric.value is None:
-        return metric.note or "insufficient data"
-    interval = (
-        "" if metric.low is None or metric.high is None else f"  [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
-    )
-    return f"{metric.value:.{digits}f}{interval}"
+    return Text(decision.outcome, {"accept": "green", "reject": "red", "abstain": "yellow"}[decision.outcome])

@@ -51,20 +51,21 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         _output.print_json(document)
         return 1 if problems else 0
-    out = _output.console()
-    out.print(f"vultus {__version__}, Python {document['python']}, {document['platform']}")
-    out.print("packages: " + ", ".join(f"{name} {v}" for name, v in document["packages"].items()), markup=False)
-    out.print(f"device: cpu, {document['threads']} threads")
+    say = _output.say
+    say(f"vultus {__version__}, Python {document['python']}, {document['platform']}")
+    say("packages: " + ", ".join(f"{name} {v or 'missing'}" for name, v in document["packages"].items()))
+    say(f"device: cpu, {document['threads']} threads")
     home = document["home"]
-    out.print(f"home: {home['path']}, {home['free_bytes'] / 1e9:.1f} GB free", markup=False)
-    table = _output.table("setting", "value", "meaning")
+    say(f"home: {home['path']}, {home['free_bytes'] / 1e9:.1f} GB free")
+    say("models ready: " + (", ".join(document["models"]["ready"]) or "none"))
+    table = _output.table("=setting", "value", "meaning")
     for name, meaning in SETTINGS.items():
-        table.add_row(name, os.environ.get(name) or "-", meaning)
-    out.print(table)
-    out.print("models ready: " + (", ".join(document["models"]["ready"]) or "none"), markup=False)
+        table.add(name, os.environ.get(name) or "-", meaning)
+    _output.console().print(table)
     for problem in problems:
-        out.print(f"problem: {problem}", style="red", markup=False)
-    out.print("[green]all is well[/green]" if not problems else f"{len(problems)} problems")
+        say(f"problem: {problem}", "red")
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    say("all is well" if not problems else count, None if problems else "green")
     return 1 if problems else 0
 
 

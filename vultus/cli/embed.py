@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vultus.cli import _options, _output
-from vultus.errors import InputError, VultusError
+from vultus.errors import InputError
 from vultus.io.files import write_atomic
 from vultus.pipeline import Encoded
 
@@ -17,7 +17,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="photos, or folders of photos")
     parser.add_argument(
-        "--out", metavar="FILE.npz", help="write vectors, boxes, photo names and the space as NumPy arrays"
+        "--out",
+        type=_options.place,
+        metavar="FILE.npz",
+        help="write vectors, boxes, photo names and the space as NumPy arrays",
     )
     _options.add_output(parser)
     _options.add_pipeline(parser)
@@ -25,31 +28,35 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Embed every face of every photo."""
-    paths = _output.photos(args.photos)
-    if args.out and Path(args.out).suffix != ".npz":
-        raise InputError(f"--out: expected a file name ending in .npz, got {args.out!r}")
+    if args.out is not None:
+        if Path(args.out).suffix != ".npz":
+            raise InputError(f"--out: expected a file name ending in .npz, got {args.out!r}")
+        _output.make_folder(_output.writable(Path(args.out).parent))
     pipe = _options.pipeline(args)
-    results: list[Encoded] = []
-    for result in _output.progress(pipe.stream(paths), len(paths), "embed"):
-        if isinstance(result, VultusError):
-            raise result
-        results.append(result)
+    paths = _output.photos(args.photos)
+    stream = _output.progress(pipe.stream(paths), len(paths), "embed")
+    results, bad = _output.kept(zip(paths, stream, strict=True))
     if args.out:
         _write(Path(args.out), results)
     if args.json:
-        _output.print_json({"space": pipe.space, "photos": [r.to_dict() for r in results], "out": args.out})
-        return 0
+        document = {
+            "space": pipe.space,
+            "photos": [r.to_dict() for r in results],
+            "out": args.out,
+            "failed": _output.failures(bad),
+        }
+        _output.print_json(document)
+        return _output.complain(bad)
     table = _output.table("photo", ">face", ">quality", "vector")
     for result in results:
         for i, (quality, vector) in enumerate(zip(result.quality, result.embedded.vec, strict=True)):
-            table.add_row(
-                str(result.source), str(i + 1), f"{quality:.2f}", " ".join(f"{v:+.3f}" for v in vector[:6]) + " ..."
-            )
+            start = " ".join(f"{v:+.3f}" for v in vector[:5]) + " ..."
+            table.add(_output.where(result.source), str(i + 1), f"{quality:.2f}", start)
         if not len(result):
-            table.add_row(str(result.source), "none", "", "")
+            table.add(_output.where(result.source), "none")
     _output.console().print(table)
-    _output.console().print(f"space {pipe.space}" + (f"; written to {args.out}" if args.out else ""))
-    return 0
+    _output.say(f"space {pipe.space}" + (f"; written to {args.out}" if args.out else ""))
+    return _output.complain(bad)
 
 
 def _write(path: Path, results: list[Encoded]) -> None:

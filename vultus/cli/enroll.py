@@ -46,11 +46,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     table = _output.table("person", ">photos added", ">known already", ">refused")
     for r in results:
-        table.add_row(r.name, str(r.used), str(r.known), str(len(r.refused)))
-    out = _output.console()
-    out.print(table)
+        table.add(r.name, str(r.used), str(r.known), str(len(r.refused)))
+    _output.console().print(table)
     for r in results:
         for photo, reason in r.refused:
-            out.print(f"refused {photo}: {reason}", style="yellow", markup=False)
-    out.print(f"{args.gallery} holds {total} people")
+            _output.say(f"refused {reason if photo in reason else f'{photo}: {reason}'}", "yellow")
+    _output.say(f"{args.gallery} holds {total} {'person' if total == 1 else 'people'}")
     return 0

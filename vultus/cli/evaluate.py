@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.cli import _options, _output
-from vultus.errors import InputError, VultusError
+from vultus.errors import InputError, NoFace, VultusError
 from vultus.evaluate import report as reports
 from vultus.pipeline import Pipeline
 from vultus.types import Embedded, Report
@@ -26,19 +26,27 @@ def add(parser: argparse.ArgumentParser) -> None:
     lfw = verbs.add_parser("lfw", help="LFW View 2: 10 folds, TAR at FAR, all against all")
     lfw.add_argument("--images", help="folder of the pictures (default: $VULTUS_DATA/lfw_deepfunneled)")
     lfw.add_argument("--pairs", help="pairs.txt (default: $VULTUS_DATA/lfw_meta/pairs.txt)")
-    lfw.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    lfw.add_argument(
+        "--seed", type=_options.seed, metavar="N", default=0, help="of the bootstrap (default: %(default)s)"
+    )
     detection = verbs.add_parser("detection", help="average precision, recall and false alarms of a detector")
     detection.add_argument("sets", nargs="*", metavar="SET", help=f"{', '.join(DETECTION_SETS)} (default: all)")
     detection.add_argument("--data", help="folder of the data sets (default: $VULTUS_DATA)")
-    detection.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    detection.add_argument(
+        "--seed", type=_options.seed, metavar="N", default=0, help="of the bootstrap (default: %(default)s)"
+    )
     for verb in (lfw, detection):
-        verb.add_argument("--out", metavar="FOLDER", help="write report.json and report.html there")
+        verb.add_argument(
+            "--out", type=_options.place, metavar="FOLDER", help="write report.json and report.html there"
+        )
         _options.add_output(verb)
         _options.add_pipeline(verb)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; the report is written when --out is given."""
+    if args.out is not None:
+        _output.writable(args.out)
     results = _lfw(args) if args.what == "lfw" else _detection(args)
     documents = []
     for name, report, pictures in results:
@@ -55,17 +63,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell(report: Report, where: list[str] | None) -> None:
-    out = _output.console()
-    table = _output.table("metric", ">value", ">95 % interval", ">n", "note", title=report.dataset)
+    table = _output.table("=metric", ">value", ">95 % interval", ">n", "note", title=report.dataset)
     for name, m in report.metrics.items():
         value = "insufficient" if m.value is None else f"{m.value:.4f}" if m.unit != "ms" else f"{m.value:.1f} ms"
         interval = "" if m.low is None or m.high is None else f"{m.low:.4f} to {m.high:.4f}"
-        table.add_row(name, value, interval, f"{m.n:,}", m.note)
-    out.print(table)
-    out.print(f"{', '.join(report.spaces)}; {report.data_tier} data", markup=False)
+        table.add(name, value, interval, f"{m.n:,}", m.note)
+    _output.console().print(table)
+    _output.say(f"{', '.join(report.spaces)}; {report.data_tier} data")
     if where:
-        out.print(f"report: {where[-1]}", markup=False)
-    out.print()
+        _output.say(f"report: {where[-1]}")
+    _output.say("")
 
 
 def _lfw(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str, bytes]]]:
@@ -94,6 +101,8 @@ def embedder(pipe: Pipeline, *, alone: bool) -> Callable[[Sequence[Path]], tuple
             found.append(len(result) > 0)
             if len(result):
                 rows.append(result.embedded.vec[result.main("central")])
+        if not rows:
+            raise NoFace(f"expected pictures of faces, found a face on none of {len(paths)}; look with `vultus detect`")
         return Embedded(np.stack(rows), pipe.space), np.array(found)
 
     return embed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vultus.cli import _draw, _options, _output
@@ -10,6 +11,8 @@ from vultus.errors import InputError, VultusError
 from vultus.gallery import Gallery, open_gallery
 from vultus.pipeline import Encoded, Pipeline
 from vultus.types import Decision
+
+Result = tuple[Encoded, list[Decision]]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,60 +27,70 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Name every face of every photo, or refuse, or abstain."""
-    if "://" not in args.gallery and not Path(args.gallery).is_file():
-        raise InputError(
-            f"--gallery: expected a gallery, got nothing at {args.gallery}; make one with `vultus enroll FOLDER`"
-        )
     if args.k < 1:
         raise InputError(f"-k: expected at least 1 candidate, got {args.k}")
-    paths = _output.photos(args.photos)
     pipe = _options.pipeline(args)
-    results: list[tuple[Encoded, list[Decision]]] = []
+    paths = _output.photos(args.photos)
+    places = _draw.targets(paths, args.draw)
     drawn: list[Path] = []
-    places = _draw.targets(paths, args.draw) if args.draw else {}
-    with open_gallery(args.gallery) as gallery:
-        for encoded in _output.progress(pipe.stream(paths), len(paths), "identify"):
-            if isinstance(encoded, VultusError):
-                raise encoded
-            decisions = pipe.identify(encoded, gallery, fmr=args.fmr)
-            results.append((encoded, decisions))
-            if args.draw:
-                drawn.append(_draw.identified(encoded, decisions, places[str(encoded.source)]))
+    with _opened(args.gallery) as gallery:
+        stream = _output.progress(pipe.stream(paths), len(paths), "identify")
+        results, bad = _output.kept(zip(paths, _decided(pipe, stream, gallery, args.fmr), strict=True))
+        for encoded, decisions in results if args.draw else ():
+            drawn.append(_draw.identified(encoded, decisions, places[str(encoded.source)]))
         if args.json:
-            _output.print_json(_document(args, pipe, gallery, results, drawn))
-            return 0
-        _tell(args, len(gallery), results)
-    return 0
+            document = _document(args, pipe, gallery, results)
+            _output.print_json({**document, "drawn": [str(d) for d in drawn], "failed": _output.failures(bad)})
+        else:
+            _tell(args, gallery, results)
+    return _output.complain(bad)
 
 
-def _tell(args: argparse.Namespace, people: int, results: list[tuple[Encoded, list[Decision]]]) -> None:
-    out = _output.console()
-    table = _output.table("photo", ">face", "decision", "name", ">similarity", ">threshold", "why")
+def _opened(name: str) -> Gallery:
+    """A gallery that exists: looking for somebody must not make an empty one."""
+    gallery = open_gallery(name)
+    if not gallery.store.path.exists():
+        raise InputError(f"--gallery: expected a gallery, got nothing at {name}; make one with `vultus enroll FOLDER`")
+    return gallery
+
+
+def _decided(
+    pipe: Pipeline, stream: Iterable[Encoded | VultusError], gallery: Gallery, fmr: float
+) -> Iterator[Result | VultusError]:
+    pipe.check(gallery, fmr)  # what cannot be decided is said before the photos are read
+    for encoded in stream:
+        yield encoded if isinstance(encoded, VultusError) else (encoded, pipe.identify(encoded, gallery, fmr=fmr))
+
+
+def _tell(args: argparse.Namespace, gallery: Gallery, results: list[Result]) -> None:
+    table = _output.table("photo", ">face", "=decision", "name", ">similarity", "why not")
     for encoded, decisions in results:
         for i, d in enumerate(decisions):
             score = "" if d.score is None else f"{d.score:.3f}"
             name = d.match.name if d.match else "stranger" if d.outcome == "reject" else ""
-            table.add_row(
-                str(encoded.source), str(i + 1), _output.verdict(d), name, score, f"{d.threshold:.3f}", d.reason
-            )
+            why = "" if d.accepted else d.reason
+            table.add(_output.where(encoded.source), str(i + 1), _output.verdict(d), name, score, why)
         if not decisions:
-            table.add_row(str(encoded.source), "none", "", "", "", "", "no face found")
-    out.print(table)
+            table.add(_output.where(encoded.source), "none", "", "", "", "no face found")
+    _output.console().print(table)
     for d in [d for _, decisions in results for d in decisions][:1]:
-        out.print(
-            f"at this threshold a stranger is taken for a given person {_output.one_in(d.fmr)} times; "
-            f"{people} people are enrolled ({d.calibration})"
+        n = len(gallery)
+        rate = args.fmr if d.fmr.value is None else d.fmr.value
+        chance, often = f"{gallery.expected_fpir(rate):.2%}", _output.one_in(d.fmr)
+        _output.say(
+            f"threshold {d.threshold:.3f}: a stranger is taken for a given person {often} times, and for one of the "
+            f"{n} enrolled in about {chance} of searches"
         )
+        _output.say(f"measured on {d.calibration}")
     if args.draw:
-        out.print(f"annotated photos: {args.draw}")
+        _output.say(f"annotated photos: {args.draw}")
 
 
 def _document(
     args: argparse.Namespace,
     pipe: Pipeline,
     gallery: Gallery,
-    results: list[tuple[Encoded, list[Decision]]],
-    drawn: list[Path],
+    results: list[Result],
 ) -> dict[str, object]:
     photos = []
     for encoded, decisions in results:
@@ -99,5 +112,4 @@ def _document(
         "fmr": args.fmr,
         "expected_fpir": gallery.expected_fpir(args.fmr),
         "photos": photos,
-        "drawn": [str(d) for d in drawn],
     }

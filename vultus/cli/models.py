@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from rich.text import Text
+
 from vultus.cli import _options, _output
 from vultus.errors import WeightsError
 from vultus.zoo import cards, store
@@ -43,18 +45,17 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         _output.print_json([_card(s) for s in shown])
         return 0
-    table = _output.table("card", "state", "kind", ">MB", "commercial", "license of the weights", "source", "pack")
+    more = ("source", "pack") if _output.wide() else ()
+    table = _output.table("=card", "=state", "kind", ">MB", "=commercial", "license of the weights", *more)
     for s in shown:
         c = s.card
+        state = Text(s.state, {"ready": "green", "stale": "yellow", "absent": ""}[s.state])
+        commercial = Text(c.commercial, {"yes": "green", "no": "red", "unclear": "yellow"}[c.commercial])
         size = "" if c.size_bytes is None else f"{c.size_bytes / 1e6:.1f}"
-        state = {"ready": "[green]ready[/green]", "stale": "[yellow]stale[/yellow]", "absent": "absent"}[s.state]
-        color = {"yes": "green", "no": "red", "unclear": "yellow"}[c.commercial]
         source = f"{c.source.kind}: {c.source.name}" + (f" {c.source.version}" if c.source.version else "")
-        commercial = f"[{color}]{c.commercial}[/{color}]"
-        table.add_row(c.id, state, c.kind, size, commercial, c.license, source, ", ".join(c.pack))
-    out = _output.console()
-    out.print(table)
-    out.print(f"{len(shown)} cards; files lie in {store.home() / 'models'}")
+        table.add(c.id, state, c.kind, size, commercial, c.license, *(source, ", ".join(c.pack))[: len(more)])
+    _output.console().print(table)
+    _output.say(f"{len(shown)} cards; files lie in {store.home() / 'models'}")
     return 0
 
 

@@ -31,11 +31,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         _output.print_json([asdict(paper) for paper in chosen])
         return 0
-    table = _output.table(">no", "name", "status", "room", "methods", "title")
+    table = _output.table(">no", "name", "=status", "room", "methods", "title")
     for paper in chosen:
-        table.add_row(str(paper.number), paper.name, paper.status, paper.room, ", ".join(paper.methods), paper.title)
-    out = _output.console()
-    out.print(table)
+        table.add(str(paper.number), paper.name, paper.status, paper.room, ", ".join(paper.methods), paper.title)
+    _output.console().print(table)
     counts = Counter(paper.status for paper in chosen)
-    out.print(f"{len(chosen)} papers: " + ", ".join(f"{counts[s]} {s}" for s in catalogue.PAPER_STATUS if counts[s]))
+    _output.say(f"{len(chosen)} papers: " + ", ".join(f"{counts[s]} {s}" for s in catalogue.PAPER_STATUS if counts[s]))
     return 0

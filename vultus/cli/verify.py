@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from rich.text import Text
+
 from vultus.cli import _draw, _options, _output
+from vultus.errors import InputError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +23,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare the largest faces of two photos."""
     pipe = _options.pipeline(args)
+    places = _draw.targets((args.a, args.b), args.draw)
+    for photo in (args.a, args.b):
+        if not photo:
+            raise InputError("expected the names of two photos, got an empty one")
     a, b = pipe.encode(args.a), pipe.encode(args.b)
     decision = pipe.verify(a, b, fmr=args.fmr)
-    places = _draw.targets((args.a, args.b), args.draw) if args.draw else {}
     drawn = [_draw.main_face(e, decision, places[str(e.source)]) for e in (a, b)] if args.draw else []
     if args.json:
         _output.print_json(
@@ -35,14 +41,13 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        out = _output.console()
-        out.print(f"{_output.verdict(decision)}  similarity {decision.score:.3f}, threshold {decision.threshold:.3f}")
-        out.print(
-            f"at this threshold a stranger is accepted {_output.one_in(decision.fmr)} times ({decision.calibration})"
-        )
+        score = f"  similarity {decision.score:.3f}, threshold {decision.threshold:.3f}"
+        _output.console().print(_output.verdict(decision) + Text(score))
+        often = _output.one_in(decision.fmr)
+        _output.say(f"at this threshold a stranger is accepted {often} times ({decision.calibration})")
         if decision.reason:
-            out.print(decision.reason)
+            _output.say(decision.reason)
         for name, encoded in ((args.a, a), (args.b, b)):
             if len(encoded) > 1:
-                out.print(f"{name} shows {len(encoded)} faces; the largest was compared")
+                _output.say(f"{name} shows {len(encoded)} faces; the largest was compared")
     return 0 if decision.accepted or not args.exit_code else 1

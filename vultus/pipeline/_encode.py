@@ -18,6 +18,9 @@ from vultus.types import F32, Detections, Embedded, Face, Image, Template
 MainFace = Literal["largest", "central"]
 
 
+_ROOMS = {"detector": "detect", "aligner": "align", "embedder": "recognize", "refiner": "align", "quality": "quality"}
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Which catalogue rows a pipeline is made of."""
@@ -72,11 +75,14 @@ class Encoded:
 
         Raises:
             NoFace: if the picture shows none.
+            InputError: if `which` is neither.
         """
         if not len(self):
             raise NoFace(
                 f"{self.source or 'the picture'}: expected a face, found none; look at it with `vultus detect`"
             )
+        if which not in ("largest", "central"):
+            raise InputError(f'which: expected "largest" or "central", got {which!r}')
         left, top, right, bottom = self.detections.boxes.T
         if which == "largest":
             return int(np.argmax((right - left) * (bottom - top)))
@@ -84,8 +90,10 @@ class Encoded:
         return int(np.argmin((left + right - width) ** 2 + (top + bottom - height) ** 2))
 
     def template(self, index: int | None = None) -> Template:
-        """One face as a template; the main face unless `index` is given."""
+        """One face as a template; the main face unless `index` is given. InputError when there is no such face."""
         index = self.main() if index is None else index
+        if not 0 <= index < len(self):
+            raise InputError(f"index: expected a face from 0 to {len(self) - 1}, got {index}")
         return Template(self.embedded.vec[index], self.embedded.space, float(self.quality[index]), media=(self.sha256,))
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,11 +115,13 @@ class Worker:
     """The five parts, loaded once, with one thread count."""
 
     def __init__(self, parts: Parts, threads: int, min_score: float | None) -> None:
-        self.detector: Detector = catalogue.load(parts.detector, threads=threads)
-        self.aligner: Aligner = catalogue.load(parts.aligner)
+        self.detector: Detector = _loaded("detector", "detect", parts.detector, threads=threads)
+        self.aligner: Aligner = _loaded("aligner", "align", parts.aligner)
         self.embedder: Embedder = load_embedder(parts.embedder, threads)
-        self.refiner: Refiner | None = catalogue.load(parts.refiner, threads=threads) if parts.refiner else None
-        self.quality: QualityEstimator = catalogue.load(parts.quality)
+        self.refiner: Refiner | None = (
+            _loaded("refiner", "refine", parts.refiner, threads=threads) if parts.refiner else None
+        )
+        self.quality: QualityEstimator = _loaded("quality", "score", parts.quality)
         self.min_score = min_score
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
@@ -148,11 +158,22 @@ class Worker:
 def load_embedder(name: str, threads: int) -> Embedder:
     """A catalogue row, or an ONNX file with the ArcFace input convention."""
     loaded: Embedder
-    if name.endswith(".onnx"):
+    if str(name).endswith(".onnx"):
         loaded = catalogue.load("arcface.file", weights=name, threads=threads)
     else:
-        loaded = catalogue.load(name, threads=threads)
+        loaded = _loaded("embedder", "embed", name, threads=threads)
     return loaded
+
+
+def _loaded(part: str, verb: str, name: str, **options: Any) -> Any:
+    """A catalogue row that can do what this part of a pipeline does."""
+    found = catalogue.row(name)
+    able = [row.name for row in catalogue.rows().values() if row.room.split(".")[0] == _ROOMS[part]]
+    if found.name in able:
+        loaded = catalogue.load(name, **options)
+        if hasattr(loaded, verb):
+            return loaded
+    raise InputError(f"{part}: expected a row that can {verb} (one of {', '.join(able)}), got {name!r}, which cannot")
 
 
 def scaled(found: Detections, image: Image) -> Detections:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vultus.errors import InputError, VultusError
+from vultus.errors import InputError, StoreError, VultusError
 from vultus.gallery import Gallery
-from vultus.io.images import list_pictures
+from vultus.io.files import read_bytes
+from vultus.io.images import Limits, list_pictures
 from vultus.pipeline._encode import Encoded
 from vultus.types import Identity
 
@@ -41,16 +44,25 @@ class Enrollment:
     refused: tuple[tuple[str, str], ...]
 
 
-def people_folders(folder: str | Path) -> dict[str, list[Path]]:
+def people_folders(folder: str | os.PathLike[str]) -> dict[str, list[Path]]:
     """One folder per person -> name and photos.
 
     Raises:
-        InputError: if the folder does not exist or holds no folder with a picture.
+        InputError: if the folder does not exist, holds no folder with a picture, or one whose name is no text.
+        StoreError: if it may not be read.
     """
+    if not isinstance(folder, (str, os.PathLike)) or not str(folder):
+        raise InputError(f"folder: expected the name of a folder with one folder per person, got {folder!r}")
     root = Path(folder)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"{root}: expected a folder with one folder of photos per person, got {_kind(root)}")
-    people = {p.name: list_pictures(p) for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")}
+    try:
+        inside = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    except OSError as error:
+        raise StoreError(f"{root}: cannot be listed: {error.strerror}: check its permissions") from error
+    people: dict[str, list[Path]] = {}
+    for path in inside:  # two folders may spell one name with other bytes: Ann and Ann with a blank, é in one or two
+        people.setdefault(_name(path), []).extend(list_pictures(path))
     people = {name: photos for name, photos in people.items() if photos}
     if not people:
         raise InputError(f"{root}: expected one folder of photos per person (NAME/photo.jpg), found no such folder")
@@ -61,16 +73,21 @@ def enroll(
     pipe: Pipeline, name: str, pictures: Sequence[Picture], gallery: Gallery, *, force: bool = False
 ) -> Enrollment:
     """See `Pipeline.enroll`."""
+    name = unicodedata.normalize("NFC", name.strip())
     have = _media_of(gallery, name)
     fresh = [p for p in pictures if not (isinstance(p, (str, Path)) and _sha256(p) in have)]
     usable: list[tuple[Encoded, int]] = []
     refused: list[tuple[str, str]] = []
+    seen: dict[str, str] = {}
     for picture, result in zip(fresh, pipe.stream(fresh), strict=True):
         label = str(picture) if isinstance(picture, (str, Path)) else "picture"
         reason = _unusable(result)
         if reason:
             refused.append((label, reason))
+        elif isinstance(result, Encoded) and result.sha256 in seen:
+            refused.append((label, f"the same file as {seen[result.sha256]}"))
         elif isinstance(result, Encoded):
+            seen[result.sha256] = label
             usable.append((result, result.main()))
     if usable and not force:
         usable, unlike = _screened(pipe, name, usable, gallery)
@@ -83,12 +100,14 @@ def enroll(
             [e.sha256 for e, _ in usable],
             pipe.space,
         )
-    same = [person for person in gallery.people() if person.name == name.strip()]
+    same = [person for person in gallery.people() if person.name == name]
     known = len(pictures) - len(fresh)
     return Enrollment(name, same[0] if len(same) == 1 else None, len(usable), known, tuple(refused))
 
 
-def enroll_folder(pipe: Pipeline, folder: str | Path, gallery: Gallery, *, force: bool = False) -> Iterator[Enrollment]:
+def enroll_folder(
+    pipe: Pipeline, folder: str | os.PathLike[str], gallery: Gallery, *, force: bool = False
+) -> Iterator[Enrollment]:
     """Enroll every person of a folder, one transaction each; run again after an interruption to go on."""
     for name, photos in people_folders(folder).items():
         yield enroll(pipe, name, photos, gallery, force=force)
@@ -122,15 +141,26 @@ def _unusable(result: Encoded | VultusError) -> str:
 
 
 def _media_of(gallery: Gallery, name: str) -> set[str]:
-    return {medium for person in gallery.people() if person.name == name.strip() for medium in person.template.media}
+    return {medium for person in gallery.people() if person.name == name for medium in person.template.media}
 
 
 def _sha256(path: str | Path) -> str:
     """Of a file; "" when it cannot be read, which the decoder will explain."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_bytes(path, Limits().max_bytes)).hexdigest()
+    except VultusError:
         return ""
+
+
+def _name(folder: Path) -> str:
+    name = unicodedata.normalize("NFC", folder.name.strip())
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{folder}: expected a folder named in UTF-8 letters, got other bytes: rename it") from error
+    if not name:
+        raise InputError(f"{str(folder)!r}: expected a folder with a person's name, got a blank one: rename it")
+    return name
 
 
 def _kind(path: Path) -> str:

@@ -10,14 +10,17 @@ from functools import cached_property
 from os import PathLike
 from typing import Any, overload
 
-from vultus.errors import SpaceMismatch, UnknownMethod, VultusError
+import numpy as np
+
+from vultus.errors import InputError, SpaceMismatch, UnknownMethod, VultusError
 from vultus.gallery import Gallery, calibrate
 from vultus.io import images as io_images
 from vultus.pipeline import _enroll
 from vultus.pipeline._encode import PRESETS, Encoded, Worker, scaled
 from vultus.types import Decision, Detections, Image, Match, Template
-from vultus.zoo.session import default_threads
+from vultus.zoo.session import MAX_THREADS, default_threads
 
+ONE = (str, bytes, bytearray, memoryview, PathLike, np.ndarray, Image)  # one picture, not many of them
 Picture = Any  # what vultus.io.images.read takes: path, bytes, Pillow image, (H, W, 3) uint8 RGB array, Image
 
 DETECTION_SIDE = 640  # px; JPEG files are decoded no smaller than this on their longer side
@@ -51,6 +54,10 @@ class Pipeline:
     ) -> None:
         if preset not in PRESETS:
             raise UnknownMethod(preset, PRESETS, what="pipeline")
+        if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
+            raise InputError(f"threads: expected a whole number from 1 to {MAX_THREADS}, got {threads!r}")
+        if min_score is not None and not (isinstance(min_score, (int, float)) and 0 <= min_score <= 1):
+            raise InputError(f"min_score: expected a number from 0 to 1, got {min_score!r}")
         given = {"detector": detector, "embedder": embedder, "refiner": refiner}
         parts = replace(PRESETS[preset], **{key: value for key, value in given.items() if value is not None})
         self.parts = replace(parts, refiner=None) if parts.refiner == "none" else parts
@@ -133,6 +140,11 @@ class Pipeline:
             pictures: any iterable; it is read only a little ahead.
             truncated: "refuse" or "accept" JPEG files that end early; see `vultus.io.images.read`.
         """
+        if isinstance(pictures, ONE) or not isinstance(pictures, Iterable):
+            raise InputError(f"pictures: expected a list or another iterable of them, got {type(pictures).__name__}")
+        return self._stream(pictures, truncated)
+
+    def _stream(self, pictures: Iterable[Picture], truncated: str) -> Iterator[Encoded | VultusError]:
         waiting: deque[Future[list[Encoded | VultusError]]] = deque()
         with ThreadPoolExecutor(self.cores, thread_name_prefix="vultus") as pool:
             try:
@@ -171,7 +183,9 @@ class Pipeline:
             NoFace: if one of the pictures shows none.
             SpaceMismatch: if the vectors come from different embedders.
             InputError: if the calibration data cannot support that rate.
+            StoreError: if this embedder has no calibration.
         """
+        self.calibration.threshold(fmr)  # what cannot be decided is said before any work
         one, other = self._template(a), self._template(b)
         for template in (one, other):
             if template.space != self.space:
@@ -189,8 +203,16 @@ class Pipeline:
             pictures: photos; those that are in the gallery already are left alone.
             gallery: see `vultus.open_gallery`.
             force: enroll what shows a face even when quality or likeness speak against it.
+
+        Raises:
+            InputError: if the name is blank, or the gallery is none.
+            SpaceMismatch: if the gallery holds vectors of another embedder.
         """
-        return _enroll.enroll(self, name, pictures, gallery, force=force)
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"name: expected some text, got {name!r}")
+        self.check(gallery)
+        many = [pictures] if isinstance(pictures, ONE) or not isinstance(pictures, Iterable) else list(pictures)
+        return _enroll.enroll(self, name, many, gallery, force=force)
 
     def enroll_folder(
         self, folder: str | PathLike[str], gallery: Gallery, *, force: bool = False
@@ -200,21 +222,44 @@ class Pipeline:
         Raises:
             InputError: if the folder does not have that layout.
         """
-        return _enroll.enroll_folder(self, str(folder), gallery, force=force)
+        self.check(gallery)
+        return _enroll.enroll_folder(self, folder, gallery, force=force)
 
     def identify(self, picture: Picture | Encoded, gallery: Gallery, *, fmr: float = 1e-3) -> list[Decision]:
         """Name every face of a picture, or abstain, or say that it is a stranger.
 
         Returns one decision per face, in the order of the detections; `match` is the person named.
         """
+        self.check(gallery, fmr)
         encoded = self._encoded(picture)
         calibration = self.calibration
         return [gallery.identify(encoded.template(i), fmr=fmr, calibration=calibration) for i in range(len(encoded))]
 
     def search(self, picture: Picture | Encoded, gallery: Gallery, *, k: int = 5) -> list[list[Match]]:
         """The k most similar people of the gallery for every face of a picture, without a decision."""
+        self.check(gallery)
         encoded = self._encoded(picture)
         return [gallery.search(encoded.template(i), k=k) for i in range(len(encoded))]
+
+    def check(self, gallery: Gallery, fmr: float | None = None) -> None:
+        """Refuse before any work what cannot succeed.
+
+        Args:
+            gallery: where people are looked up or added.
+            fmr: the false match rate of the decisions to come, if any.
+
+        Raises:
+            InputError: if it is no gallery, or the calibration cannot support that rate.
+            SpaceMismatch: if the gallery holds vectors of another embedder.
+            StoreError: if the gallery cannot be read, or this embedder has no calibration.
+        """
+        if not isinstance(gallery, Gallery):
+            raise InputError(f"gallery: expected what vultus.open_gallery returns, got {type(gallery).__name__}")
+        if fmr is not None:
+            self.calibration.threshold(fmr)
+        space = self.space  # before the file is opened: without weights no empty gallery is made
+        if gallery.space not in (None, space):
+            raise SpaceMismatch(space, str(gallery.space))
 
     def _encoded(self, picture: Picture | Encoded) -> Encoded:
         return picture if isinstance(picture, Encoded) else self._single.encode([read(picture)])[0]
