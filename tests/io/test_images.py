@@ -568,3 +568,14 @@ def test_every_lfw_picture_is_read(data_dir: Path) -> None:
 
 def test_public_names_are_all_here() -> None:
     assert all(hasattr(images, name) for name in images.__all__)
+
+
+def test_linked_folders_are_listed_and_a_circle_of_links_ends(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.jpg").touch()
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "person").symlink_to(tmp_path / "real")
+    (tmp_path / "real/up").symlink_to(root)
+    (root / "dangling").symlink_to(tmp_path / "nothing")
+    assert images.list_pictures(root) == [root / "person/a.jpg"]

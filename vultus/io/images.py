@@ -199,6 +199,8 @@ def write(path: str | os.PathLike[str], pixels: U8, *, quality: int = 95) -> Non
 def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:
     """Every file below `folder` whose suffix is a picture's, sorted; hidden files and folders are left out.
 
+    Linked folders count like others, each folder once.
+
     Raises:
         InputError: the folder is missing or is a file.
         StoreError: a folder below it cannot be read.
@@ -211,8 +213,14 @@ def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:
     def stop(error: OSError) -> None:
         raise StoreError(f"{error.filename}: cannot be listed: {error.strerror}: check its permissions") from error
 
-    found = []
-    for here, folders, names in os.walk(root, onerror=stop):
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()  # linked folders are followed, and a circle of links ends
+    for here, folders, names in os.walk(root, onerror=stop, followlinks=True):
+        about = os.stat(here)
+        if (about.st_dev, about.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((about.st_dev, about.st_ino))
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(here, n) for n in names if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
     return sorted(found)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "default_threads", "open_session", "space"]
 
+MAX_THREADS = 512  # more is a slip of the finger, and starting them would hang the machine
 _TYPES = {
     "tensor(float)": np.float32,
     "tensor(uint8)": np.uint8,
@@ -68,8 +69,8 @@ def default_threads() -> int:
     """VULTUS_THREADS, else the physical cores that this process may run on (affinity and container quota counted)."""
     wanted = os.environ.get("VULTUS_THREADS", "")
     if wanted:
-        if not wanted.isdigit() or int(wanted) < 1:
-            raise InputError(f"VULTUS_THREADS: expected a whole number of 1 or more, got {wanted!r}")
+        if not wanted.isdecimal() or not 1 <= int(wanted) <= MAX_THREADS:
+            raise InputError(f"VULTUS_THREADS: expected a whole number from 1 to {MAX_THREADS}, got {wanted!r}")
         return int(wanted)
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     cores = {_siblings(cpu) for cpu in allowed}

@@ -280,6 +280,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise StoreError(f"{path} is a directory: name a file for the gallery, such as {path / 'people.db'}")
     if not path.parent.is_dir():
         raise StoreError(f"{path}: the folder {path.parent} does not exist: make it first")
+    fresh = not path.exists()
     sql = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         sql.execute("PRAGMA foreign_keys = ON")
@@ -290,6 +291,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         sql.execute("PRAGMA synchronous = FULL")
     except BaseException:
         sql.close()
+        if fresh and path.exists() and not path.stat().st_size:
+            path.unlink()  # nothing was begun: an empty file would look like a gallery without people
         raise
     return sql
 
