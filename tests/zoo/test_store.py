@@ -242,6 +242,7 @@ def test_read_only_disk_for_real(tmp_path, small_disk, tiny, add_card):
     try:
         assert store.ensure("tiny").is_file()  # what is there can be used
         assert open_session("tiny").sha256
+        assert store.pull("tiny") == {"tiny": store.located("tiny")}
         with pytest.raises(StoreError, match="cannot be written"):
             store.pull("tiny", force=True)
     finally:

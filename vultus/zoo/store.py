@@ -123,7 +123,11 @@ def pull(
         _allow(item, license)
         if not item.runs:
             raise InputError(f"{item.id}: vultus has no reader for {item.file}; the card is here for reference")
-    return {item.id: _make(item, progress, force=force, check=True) for item in items}
+    ready = {item.id: None if force else located(item.id) for item in items}
+    return {  # what is whole needs no lock: the folder may be read-only
+        item.id: path if (path := ready[item.id]) and _whole(item) else _make(item, progress, force=force, check=True)
+        for item in items
+    }
 
 
 def import_file(path: str | os.PathLike[str], as_card: str, *, license: str | None = None) -> Path:
