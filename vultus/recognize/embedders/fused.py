@@ -34,7 +34,7 @@ class Fused:
         name: catalogue name; the first half of the space.
         crop: template and size (h, w) of the one crop from which the parts' crops are cut.
         threads: of one run; None means the house's default.
-        batch: most crops in one run.
+        batch: most crops in one run; larger ones leave the caches and gain nothing.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Fused:
         name: str = "fused",
         crop: tuple[str, int, int] = ("wide208", 208, 208),
         threads: int | None = None,
-        batch: int = 32,
+        batch: int = 8,
     ) -> None:
         if len(parts) != len(weights) or len(parts) < 2 or not all(0 < w < np.inf for w in weights):
             raise InputError(f"weights: expected a positive one for each of two or more parts, got {list(weights)}")

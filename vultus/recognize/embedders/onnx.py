@@ -34,7 +34,7 @@ class OnnxEmbedder:
         name: catalogue name; the first half of the space.
         flip: add the vector of the mirrored crop, at twice the time; None means as the card says.
         threads: of one run; None means the house's default.
-        batch: most crops in one run.
+        batch: most crops in one run; larger ones leave the caches and gain nothing.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class OnnxEmbedder:
         name: str,
         flip: bool | None = None,
         threads: int | None = None,
-        batch: int = 32,
+        batch: int = 8,
     ) -> None:
         if not re.fullmatch(r"[\w.\-]+", name):
             raise InputError(f"name: expected letters, digits, '.', '_' or '-', got {name!r}")
