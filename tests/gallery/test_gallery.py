@@ -253,3 +253,17 @@ def test_a_reference_that_its_photos_do_not_give_is_found(gallery):
         change.put(person, change.photos(person.id)[:2])
     with pytest.raises(StoreError, match="fused from 3 pictures, found 2"):
         gallery.people()
+
+
+def test_in_a_crowd_a_chance_likeness_does_not_keep_a_newcomer_out(gallery, calibration):
+    """One comparison at FMR 1e-2 means 0.4; among a hundred people a newcomer is held against them at 1e-4: 0.6."""
+    for seed in range(100):
+        _enroll(gallery, f"person {seed}", seed, n=1)
+    other = _photos(7, 1)[0]
+    aside = unit(np.eye(DIM)[0] - other * other[0])
+    roster = np.stack([_photos(seed, 1)[0] for seed in range(100)])
+    for cosine, refused in ((0.5, False), (0.75, True)):
+        probe = unit(cosine * other + (1 - cosine**2) ** 0.5 * aside)
+        assert (roster @ probe).max() == pytest.approx(cosine, abs=0.1)
+        (reason,) = gallery.screen(probe[None], SPACE, calibration=calibration, name="newcomer")
+        assert bool(reason) is refused, reason

@@ -247,8 +247,8 @@ def load(space: str, *, home: Path | None = None) -> Calibration:
     if packaged.is_file():
         return _for(space, read(packaged), packaged)
     raise StoreError(
-        f"no calibration for {space}: nobody has measured what its scores mean; run `vultus calibrate FOLDER` on "
-        "photos of people you know (one folder per person)"
+        f"no calibration for {space}: nobody has measured what its scores mean; run `vultus calibrate FOLDER` with "
+        "the same model options on photos of people you know (one folder per person)"
     )
 
 

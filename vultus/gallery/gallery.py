@@ -223,7 +223,8 @@ class Gallery:
             calibration: gives the threshold.
             qualities: N numbers in [0, 1], or None.
             name: the person they belong to, who may be enrolled already.
-            fmr: false match rate at which two photos count as the same person.
+            fmr: false match rate at which two photos count as the same person; for a match with anybody else in the
+                gallery it is the rate of the whole search.
 
         Returns:
             N sentences.
@@ -240,7 +241,9 @@ class Gallery:
                 reasons[i] = "does not look like the other photos of this person"
         if roster.ids:
             _same_space(space, roster.space)
-            known = [_held_against(row, roster, (name or "").strip(), bar) for row in rows]
+            crowd = max(fmr / len(roster.ids), calibration.smallest_fmr)  # each enrolled person is a chance to be wrong
+            strict = max(bar, calibration.threshold(crowd)[0])
+            known = [_held_against(row, roster, (name or "").strip(), bar, strict) for row in rows]
             reasons = [reason or found for reason, found in zip(reasons, known, strict=True)]
         return reasons
 
@@ -349,16 +352,16 @@ class Gallery:
             return self._roster
 
 
-def _held_against(row: F32, roster: Roster, name: str, bar: float) -> str:
-    """What people enrolled before say about a photo that is said to show `name`."""
+def _held_against(row: F32, roster: Roster, name: str, bar: float, strict: float) -> str:
+    """What people enrolled before say about a photo that is said to show `name`; `strict` is the bar for the others."""
     scores = roster.vectors @ row
     mine = np.array([other == name for other in roster.names])
     if mine.any() and scores[mine].max() < bar:
         return f"does not look like {name} as enrolled before ({scores[mine].max():.3f} < {bar:.3f})"
     if not mine.all():
         best = int(np.argmax(np.where(mine, -np.inf, scores)))
-        if scores[best] >= bar and (not mine.any() or scores[best] > scores[mine].max()):
-            return f"looks like {roster.names[best]}, who is enrolled already ({scores[best]:.3f} >= {bar:.3f})"
+        if scores[best] >= strict and (not mine.any() or scores[best] > scores[mine].max()):
+            return f"looks like {roster.names[best]}, who is enrolled already ({scores[best]:.3f} >= {strict:.3f})"
     return ""
 
 

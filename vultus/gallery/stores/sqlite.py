@@ -303,7 +303,8 @@ def _is_ours(sql: sqlite3.Connection, path: Path) -> bool:
     if owner == APPLICATION_ID:
         if version != SCHEMA_VERSION:
             raise StoreError(
-                f"{path}: expected gallery schema {SCHEMA_VERSION}, found {version}: made by another version of vultus"
+                f"{path}: expected gallery schema {SCHEMA_VERSION}, found {version}: it was made by another version of "
+                "vultus; use that version, or choose another file name"
             )
         return True
     if sql.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -365,7 +366,7 @@ def _identity(row: Sequence[object], media: Sequence[str]) -> Identity:
 
 def _words(path: Path, error: sqlite3.Error) -> str:
     text = str(error)
-    if "not a database" in text or "malformed" in text:
+    if any(sign in text for sign in ("not a database", "malformed", "no such table", "no such column")):
         return f"{path} is damaged or is not a gallery ({text}): restore a backup or choose another file name"
     if "locked" in text or "busy" in text:
         return f"{path}: another process has been writing for {BUSY_SECONDS:.0f} s ({text}): try again when it is done"
