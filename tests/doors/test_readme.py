@@ -33,7 +33,8 @@ def test_the_python_example_runs_as_printed(models_home, tmp_path, monkeypatch) 
 
 
 def test_every_command_line_of_the_readme_is_a_verb() -> None:
-    used = set(re.findall(r"^vultus (\w+)", README, flags=re.MULTILINE))
+    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE))
+    used = set(re.findall(r"^vultus (\w+)", blocks, flags=re.MULTILINE))
     assert used
     assert used <= set(VERBS)
 

@@ -51,6 +51,10 @@ def _opened(name: str) -> Gallery:
     gallery = open_gallery(name)
     if not gallery.store.path.exists():
         raise InputError(f"--gallery: expected a gallery, got nothing at {name}; make one with `vultus enroll FOLDER`")
+    if not len(gallery):
+        raise InputError(
+            f"--gallery: expected a gallery of people, but {name} holds nobody; run `vultus enroll FOLDER`"
+        )
     return gallery
 
 

@@ -255,11 +255,11 @@ class Pipeline:
         """
         if not isinstance(gallery, Gallery):
             raise InputError(f"gallery: expected what vultus.open_gallery returns, got {type(gallery).__name__}")
-        if fmr is not None:
-            self.calibration.threshold(fmr)
         space = self.space  # before the file is opened: without weights no empty gallery is made
         if gallery.space not in (None, space):
             raise SpaceMismatch(space, str(gallery.space))
+        if fmr is not None:
+            self.calibration.threshold(fmr)
 
     def _encoded(self, picture: Picture | Encoded) -> Encoded:
         return picture if isinstance(picture, Encoded) else self._single.encode([read(picture)])[0]
