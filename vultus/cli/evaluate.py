@@ -65,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
 def _tell(report: Report, where: list[str] | None) -> None:
     table = _output.table("=metric", ">value", ">95 % interval", ">n", "note", title=report.dataset)
     for name, m in report.metrics.items():
-        value = "insufficient" if m.value is None else f"{m.value:.4f}" if m.unit != "ms" else f"{m.value:.1f} ms"
-        interval = "" if m.low is None or m.high is None else f"{m.low:.4f} to {m.high:.4f}"
+        digits = {"ms": 1, "boxes": 0}.get(m.unit, 4)
+        value = "insufficient" if m.value is None else f"{m.value:.{digits}f}" + (" ms" if m.unit == "ms" else "")
+        interval = "" if m.low is None or m.high is None else f"{m.low:.{digits}f} to {m.high:.{digits}f}"
         table.add(name, value, interval, f"{m.n:,}", m.note)
     _output.console().print(table)
     _output.say(f"{', '.join(report.spaces)}; {report.data_tier} data")

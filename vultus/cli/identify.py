@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             document = _document(args, pipe, gallery, results)
             _output.print_json({**document, "drawn": [str(d) for d in drawn], "failed": _output.failures(bad)})
         else:
-            _tell(args, gallery, results)
+            _tell(args, pipe, gallery, results)
     return _output.complain(bad)
 
 
@@ -66,17 +66,22 @@ def _decided(
         yield encoded if isinstance(encoded, VultusError) else (encoded, pipe.identify(encoded, gallery, fmr=fmr))
 
 
-def _tell(args: argparse.Namespace, gallery: Gallery, results: list[Result]) -> None:
-    table = _output.table("photo", ">face", "=decision", "name", ">similarity", "why not")
+def _tell(args: argparse.Namespace, pipe: Pipeline, gallery: Gallery, results: list[Result]) -> None:
+    table = _output.table("photo", ">face", "=decision", "name", ">similarity", "closest")
+    asides: list[str] = []
     for encoded, decisions in results:
-        for i, d in enumerate(decisions):
-            score = "" if d.score is None else f"{d.score:.3f}"
+        photo, closest = _output.where(encoded.source), pipe.search(encoded, gallery, k=1)
+        for i, (d, found) in enumerate(zip(decisions, closest, strict=True)):
             name = d.match.name if d.match else "stranger" if d.outcome == "reject" else ""
-            why = "" if d.accepted else d.reason
-            table.add(_output.where(encoded.source), str(i + 1), _output.verdict(d), name, score, why)
+            like = [cell for match in found for cell in (f"{match.score:.3f}", match.name)]
+            table.add(photo, str(i + 1), _output.verdict(d), name, *like)
+            if d.outcome == "abstain":
+                asides.append(f"{encoded.source}, face {i + 1}: {d.reason}")
         if not decisions:
-            table.add(_output.where(encoded.source), "none", "", "", "", "no face found")
+            table.add(photo, "none")
     _output.console().print(table)
+    for aside in asides:
+        _output.say(aside, "yellow")
     for d in [d for _, decisions in results for d in decisions][:1]:
         n = len(gallery)
         rate = args.fmr if d.fmr.value is None else d.fmr.value

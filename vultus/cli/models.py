@@ -45,15 +45,15 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         _output.print_json([_card(s) for s in shown])
         return 0
-    more = ("source", "pack") if _output.wide() else ()
-    table = _output.table("=card", "=state", "kind", ">MB", "=commercial", "license of the weights", *more)
+    more = ("kind", "source", "pack") if _output.wide() else ()
+    table = _output.table("=card", "=state", ">MB", "=commercial", "license of the weights", *more)
     for s in shown:
         c = s.card
         state = Text(s.state, {"ready": "green", "stale": "yellow", "absent": ""}[s.state])
         commercial = Text(c.commercial, {"yes": "green", "no": "red", "unclear": "yellow"}[c.commercial])
         size = "" if c.size_bytes is None else f"{c.size_bytes / 1e6:.1f}"
         source = f"{c.source.kind}: {c.source.name}" + (f" {c.source.version}" if c.source.version else "")
-        table.add(c.id, state, c.kind, size, commercial, c.license, *(source, ", ".join(c.pack))[: len(more)])
+        table.add(c.id, state, size, commercial, c.license, *(c.kind, source, ", ".join(c.pack))[: len(more)])
     _output.console().print(table)
     _output.say(f"{len(shown)} cards; files lie in {store.home() / 'models'}")
     return 0

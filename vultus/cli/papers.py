@@ -31,9 +31,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         _output.print_json([asdict(paper) for paper in chosen])
         return 0
-    table = _output.table(">no", "name", "=status", "room", "methods", "title")
+    more = ("room", "methods") if _output.wide() else ()
+    table = _output.table(">no", "=name", "=status", "title", *more)
     for paper in chosen:
-        table.add(str(paper.number), paper.name, paper.status, paper.room, ", ".join(paper.methods), paper.title)
+        extra = (paper.room, ", ".join(paper.methods))
+        table.add(str(paper.number), paper.name, paper.status, paper.title, *extra[: len(more)])
     _output.console().print(table)
     counts = Counter(paper.status for paper in chosen)
     _output.say(f"{len(chosen)} papers: " + ", ".join(f"{counts[s]} {s}" for s in catalogue.PAPER_STATUS if counts[s]))
