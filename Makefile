@@ -16,7 +16,7 @@ setup: .venv/.ready    ## create the environment and install vultus into it
 models: setup    ## fetch the default weights (about 30 MB, once)
 	@$(BIN)/vultus models pull default
 
-demo: models     ## enroll, identify and refuse on real photographs ($$PHOTOS, or those an installed package ships)
+demo: models     ## enroll, identify and refuse on real photographs (yours: PHOTOS=folder make demo)
 	@$(BIN)/python examples/demo.py
 
 check: setup     ## format, lint, types
@@ -38,7 +38,7 @@ fix: setup       ## format and repair what can be repaired
 bench: setup     ## run the benchmark suites and write benchmarks/results
 	$(RUN) benchmarks.run
 
-new: setup       ## scaffold a method: make new ROOM=detect NAME=mtcnn PAPER=arXiv:1604.02878
+new: setup       ## scaffold a method: make new ROOM=detect NAME=mtcnn PAPER=arXiv:1604.02878 [CLASS=MTCNN] [RECIPE=1]
 	$(BIN)/python tools/new_method.py $(ROOM) $(NAME) $(PAPER)
 
 clean:           ## remove the environment and caches

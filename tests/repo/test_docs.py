@@ -12,6 +12,7 @@ import pytest
 
 from vultus import __version__, errors
 from vultus.cli.__main__ import EXIT_CODES, VERBS
+from vultus.gallery import calibrate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -57,6 +58,20 @@ def test_commands_on_the_pages_are_understood(page, line):
         parser.parse_args(rest)
     except (SystemExit, argparse.ArgumentError) as error:
         pytest.fail(f"{page}: {line}: {error}")
+
+
+def test_the_table_of_thresholds_is_the_packaged_one():
+    rows = re.findall(r"^\| `(\w+)`[^|]*\|(.+)\|$", words_of(ROOT / "docs/guides/thresholds.md"), re.M)
+    assert len(rows) == 4
+    for name, cells in rows:
+        table = calibrate.read(ROOT / f"vultus/gallery/calibration/{name}.json")
+        for target, cell in zip((1e-2, 1e-3, 1e-4, 1e-5), cells.split("|"), strict=True):
+            threshold, _ = table.threshold(target)
+            missed = min(table.rates, key=lambda rate: abs(rate.threshold - threshold)).fnmr
+            assert cell.strip() == f"{threshold:.3f} ({100 * missed:.1f} %)"
+    assert f"{table.n_images:,} photographs\nof {table.n_subjects:,} public figures" in words_of(
+        ROOT / "docs/guides/thresholds.md"
+    )
 
 
 def test_the_changelog_is_about_this_version():
