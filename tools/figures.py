@@ -133,7 +133,26 @@ def _detection() -> str:
 
 
 def _speed() -> str:
-    return ""
+    found = sorted(RESULTS.glob("pipeline*.json"), key=lambda path: json.loads(path.read_text("utf-8"))["date"])
+    if not found:
+        return ""
+    record = json.loads(found[-1].read_text(encoding="utf-8"))
+    machine = record["machine"]
+    rows = [
+        f"| {r['race']} | {r['system']} | {r['threads']} | {r['parallel']} | {r['images_per_s']['median']:.1f} | "
+        f"{r['times_fastest_peer']:.2f} | {r['cpu_ms_per_image']:.0f} | {r['peak_rss_mb']:.0f} | {r['faces']} |"
+        for r in record["results"]
+    ]
+    head = (
+        f"Speed on {record['results'][0]['images']} photographs in their real sizes ({machine['cpu']}, "
+        f"{machine['cores']} cores, {record['date'][:10]}; medians). *Same\nweights*: SCRFD-500M and one MobileFaceNet "
+        "file in every system. *Out of the box*: each system's own default.\n`spread`: cores work inside the network "
+        "or on different pictures; a peer's faster way is what the ratio refers to.\n"
+        "See [benchmarks](benchmarks/README.md) for how it is kept fair.\n\n"
+        "| race | system | cores | spread | images/s | times fastest peer | CPU ms/image | MB | faces found |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
+    )
+    return head + "\n".join(rows)
 
 
 def written(readme: str) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.io.corpus import bad_pictures, odd_pictures
 
+from tests.io.corpus import bad_pictures, odd_pictures
 from vultus import errors
 from vultus.cli.__main__ import EXIT_CODES, VERBS, main
 from vultus.io import images as io_images
