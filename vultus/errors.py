@@ -60,11 +60,11 @@ class SpaceMismatch(VultusError):
 class UnknownMethod(VultusError, KeyError):
     """No catalogue row or model card of that name; the message suggests near ones."""
 
-    def __init__(self, name: str, known: Iterable[str], *, what: str = "method") -> None:
+    def __init__(self, name: object, known: Iterable[str], *, what: str = "method") -> None:
         import difflib  # only when something has already gone wrong: keeps `import vultus` light
 
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names[:8]
+        near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4) or names[:8]
         self.message = f"unknown {what} {name!r}; near names: {', '.join(near) if near else 'none'}"
         super().__init__(self.message)
 

@@ -10,6 +10,7 @@ Axes and orders (they hold everywhere):
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -54,6 +55,11 @@ def checked(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any = n
         raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
     array.setflags(write=False)
     return array
+
+
+def is_number(value: object) -> bool:
+    """Whether it is one real number, of Python or NumPy."""
+    return isinstance(value, numbers.Real)
 
 
 def _words(shape: tuple[int | None, ...]) -> str:
@@ -173,7 +179,11 @@ class Detections(_Record):
     points: F32 | None = None
 
     def __post_init__(self) -> None:
-        boxes = checked("boxes", np.reshape(np.asarray(self.boxes, np.float32), (-1, 4)), (None, 4))
+        try:
+            rows = np.reshape(np.asarray(self.boxes, np.float32), (-1, 4))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"boxes: expected numbers of shape (any, 4), got {type(self.boxes).__name__}") from error
+        boxes = checked("boxes", rows, (None, 4))
         _set(self, boxes=boxes, scores=checked("scores", self.scores, (len(boxes),)))
         if self.points is not None:
             _set(self, points=checked("points", self.points, (len(boxes), 5, 2)))

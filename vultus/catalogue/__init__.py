@@ -134,7 +134,7 @@ def row(name: str) -> Row:
         UnknownMethod: no row of that name; the message suggests near ones.
     """
     known = _rows(_HERE)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise UnknownMethod(name, known)
     return known[name]
 

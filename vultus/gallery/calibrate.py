@@ -25,7 +25,7 @@ from vultus import __version__
 from vultus.errors import InputError, SpaceMismatch, StoreError
 from vultus.gallery._pairs import AllPairs
 from vultus.ops import roc, stats
-from vultus.types import F32, ComparisonTable, Decision, Metric, Template
+from vultus.types import F32, ComparisonTable, Decision, Metric, Template, is_number
 from vultus.zoo import store
 
 __all__ = [
@@ -141,8 +141,8 @@ class Calibration:
         Raises:
             InputError: if the data cannot support so small a rate; the message names the smallest they can.
         """
-        if not 0.0 < fmr < 1.0:
-            raise InputError(f"fmr: expected a rate between 0 and 1, got {fmr}")
+        if not is_number(fmr) or not 0.0 < fmr < 1.0:
+            raise InputError(f"fmr: expected a rate between 0 and 1, got {fmr!r}")
         if fmr < self.smallest_fmr * (1 - 1e-9):
             raise InputError(
                 f"fmr: expected at least {self.smallest_fmr:.2g}, the smallest rate that {self.n_nonmated} non-mated "
@@ -164,8 +164,8 @@ class Calibration:
         Above the last point of the curve it is known only that the rate is smaller: value and low are then 0 and the
         rate of that point is the upper end.
         """
-        if not math.isfinite(score):
-            raise InputError(f"score: expected a finite number, got {score}")
+        if not is_number(score) or not math.isfinite(score):
+            raise InputError(f"score: expected a finite number, got {score!r}")
         first, last = self.rates[0], self.rates[-1]
         if score <= first.threshold:
             return self._metric(1.0 if score < first.threshold else first.fmr, first.low, 1.0)
@@ -191,8 +191,12 @@ class Calibration:
             InputError: if the data cannot support that rate.
         """
         for template in (a, b):
+            if not isinstance(template, Template):
+                raise InputError(f"expected two templates, got {type(template).__name__}")
             if template.space != self.space:
                 raise SpaceMismatch(template.space, self.space)
+        if a.vector.shape != b.vector.shape:
+            raise InputError(f"expected vectors of one length, got {len(a.vector)} and {len(b.vector)}")
         bar, rate = self.threshold(fmr)
         score = min(1.0, max(-1.0, float(a.vector @ b.vector)))
         poor = [poor_quality(t.quality, min_quality) for t in (a, b) if t.quality is not None]
@@ -277,6 +281,8 @@ def save(calibration: Calibration, *, home: Path | None = None) -> Path:
     Raises:
         StoreError: if the file cannot be written; the old one is then untouched.
     """
+    if not isinstance(calibration, Calibration):
+        raise InputError(f"calibration: expected what fit or load returns, got {type(calibration).__name__}")
     path = _own(calibration.space, home)
     write(calibration, path)
     return path
@@ -306,7 +312,7 @@ def write(calibration: Calibration, path: Path) -> None:
 
 
 def _own(space: str, home: Path | None) -> Path:
-    if not space or any(c in space for c in "/\\\0") or space.startswith("."):
+    if not isinstance(space, str) or not space or any(c in space for c in "/\\\0") or space.startswith("."):
         raise InputError(f"space: expected name@hash, got {space!r}")
     return (home or store.home()) / "calibration" / f"{space}.json"
 

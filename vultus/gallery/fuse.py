@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vultus.errors import InputError
 from vultus.ops import vectors as ops_vectors
-from vultus.types import F32, Template, checked
+from vultus.types import F32, Template, checked, is_number
 
 __all__ = ["fuse_photos", "misfits"]
 
@@ -32,6 +32,8 @@ def fuse_photos(
         InputError: if lengths differ, media repeat, a quality is outside [0, 1], or the vectors cancel out.
     """
     rows = checked("vectors", vectors, (None, None))
+    if isinstance(media, str) or not all(isinstance(medium, str) for medium in media):
+        raise InputError(f"media: expected a list of texts, one per vector, got {media!r}")
     if not len(rows) or len(media) != len(rows) or len(set(media)) != len(media):
         raise InputError(f"media: expected a different one per vector ({len(rows)}, at least 1), got {list(media)}")
     known, weights = _weights(qualities, len(rows))
@@ -79,6 +81,8 @@ def _weights(qualities: Sequence[float | None] | None, n: int) -> tuple[list[flo
     given = [None] * n if qualities is None else list(qualities)
     if len(given) != n:
         raise InputError(f"qualities: expected one per vector ({n}), got {len(given)}")
+    if not all(q is None or is_number(q) for q in given):
+        raise InputError(f"qualities: expected numbers in [0, 1] or None, got {given}")
     known = [float(q) for q in given if q is not None]
     if any(not 0.0 <= q <= 1.0 for q in known):
         raise InputError(f"qualities: expected numbers in [0, 1], got {known}")

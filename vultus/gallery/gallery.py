@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
+import unicodedata
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from vultus.gallery import fuse
 from vultus.gallery.calibrate import Calibration, poor_quality
 from vultus.gallery.stores.sqlite import Photo, Roster, SqliteStore, Transaction
 from vultus.ops.vectors import top_k
-from vultus.types import F32, Decision, Identity, Match, Template, checked
+from vultus.types import F32, Decision, Identity, Match, Template, checked, is_number
 
 __all__ = ["Gallery", "open_gallery"]
 
@@ -43,13 +44,15 @@ def open_gallery(url_or_path: str | PathLike[str] = "people.db") -> Gallery:
         >>> open_gallery("sqlite:///people.db")
         Gallery('people.db')
     """
+    if not isinstance(url_or_path, (str, PathLike)):
+        raise InputError(f"gallery: expected a file or sqlite:///FILE, got {type(url_or_path).__name__}")
     text = str(url_or_path)
     scheme, found, rest = text.partition("://")
     if found:
         if scheme != "sqlite" or not rest.startswith("/") or len(rest) < 2:
             raise InputError(f"gallery: expected a file or sqlite:///FILE, got {text!r}")
         text = rest[1:]
-    if not text or text == ":memory:":
+    if not text or "\0" in text or text == ":memory:":
         raise InputError(f"gallery: expected the name of a file, got {str(url_or_path)!r}")
     return Gallery(SqliteStore(Path(text)))
 
@@ -95,7 +98,7 @@ class Gallery:
     def named(self, name: str) -> list[Identity]:
         """Everyone of that name; names need not be unique."""
         with self.store.read() as view:
-            return view.named(name.strip())
+            return view.named(_name(name))
 
     def person(self, identity_id: str) -> Identity:
         """The person of that key.
@@ -141,9 +144,11 @@ class Gallery:
             SpaceMismatch: if the gallery holds vectors of another space.
             StoreError: if the file cannot be written; then nothing has changed.
         """
-        name = name.strip()
-        if not name:
-            raise InputError("name: expected some text, got a blank")
+        name = _name(name)
+        if not isinstance(space, str) or not space:
+            raise InputError(f"space: expected the embedding space of the vectors, got {space!r}")
+        if identity_id is not None:
+            _key(identity_id)
         rows = checked("vectors", np.atleast_2d(np.asarray(vectors)), (None, None))
         if media is None:
             media = [f"vector-{hashlib.sha256(row.tobytes()).hexdigest()}" for row in rows]
@@ -163,10 +168,9 @@ class Gallery:
 
     def rename(self, identity_id: str, name: str) -> Identity:
         """Give a person another name; two people may share one."""
-        if not name.strip():
-            raise InputError("name: expected some text, got a blank")
+        name = _name(name)
         with self.store.write() as change:
-            person = replace(_known(change, identity_id), name=name.strip())
+            person = replace(_known(change, identity_id), name=name)
             change.put(person, change.photos(identity_id))
         return person
 
@@ -195,7 +199,7 @@ class Gallery:
             InputError: if there is no person of that key.
         """
         with self.store.write() as change:
-            if not change.delete(identity_id):
+            if not change.delete(_key(identity_id)):
                 raise InputError(f"identity: expected the key of an enrolled person, got {identity_id!r}")
         self.store.compact()
 
@@ -241,9 +245,11 @@ class Gallery:
                 reasons[i] = "does not look like the other photos of this person"
         if roster.ids:
             _same_space(space, roster.space)
+            if rows.shape[1] != roster.vectors.shape[1]:
+                raise InputError(f"vectors: expected {roster.vectors.shape[1]} numbers per row, got {rows.shape[1]}")
             crowd = max(fmr / len(roster.ids), calibration.smallest_fmr)  # each enrolled person is a chance to be wrong
             strict = max(bar, calibration.threshold(crowd)[0])
-            known = [_held_against(row, roster, (name or "").strip(), bar, strict) for row in rows]
+            known = [_held_against(row, roster, _name(name) if name else "", bar, strict) for row in rows]
             reasons = [reason or found for reason, found in zip(reasons, known, strict=True)]
         return reasons
 
@@ -254,6 +260,10 @@ class Gallery:
             SpaceMismatch: if the probe is of another space.
             InputError: if k is below 1.
         """
+        if not isinstance(probe, Template):
+            raise InputError(f"probe: expected a template (Encoded.template gives one), got {type(probe).__name__}")
+        if not isinstance(k, int) or k < 1:
+            raise InputError(f"k: expected at least 1 person, a whole number, got {k!r}")
         roster = self._current()
         if not roster.ids:
             return []
@@ -282,9 +292,11 @@ class Gallery:
             SpaceMismatch: if spaces differ.
             InputError: if the calibration cannot support that rate.
         """
+        if not isinstance(calibration, Calibration):
+            raise InputError(f"calibration: expected one of vultus.gallery.calibrate, got {type(calibration).__name__}")
+        best = self.search(probe, 2)
         _same_space(probe.space, calibration.space)
         bar, rate = calibration.threshold(fmr)
-        best = self.search(probe, 2)
         n = len(self._current().ids)
         verdict = Decision("reject", best[0].score if best else None, bar, rate, calibration.describe())
         poor = "" if probe.quality is None else poor_quality(probe.quality, min_quality)
@@ -325,8 +337,8 @@ class Gallery:
 
     def fmr_for_fpir(self, fpir: float) -> float:
         """The false match rate per comparison that keeps the share of strangers named at `fpir`."""
-        if not 0.0 < fpir < 1.0:
-            raise InputError(f"fpir: expected a share between 0 and 1, got {fpir}")
+        if not is_number(fpir) or not 0.0 < fpir < 1.0:
+            raise InputError(f"fpir: expected a share between 0 and 1, got {fpir!r}")
         return -math.expm1(math.log1p(-fpir) / max(len(self), 1))
 
     def damage(self) -> list[str]:
@@ -378,6 +390,27 @@ def _fused(photos: Sequence[Photo], space: str) -> Template:
     return fuse.fuse_photos(vectors, [p.medium for p in photos], space, [p.quality for p in photos])
 
 
+def _name(name: str) -> str:
+    """One spelling per name: without blank ends, and in Unicode NFC, so that é is one letter whoever typed it."""
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"name: expected some text, got {name!r}")
+    return _writable("name", unicodedata.normalize("NFC", name.strip()))
+
+
+def _key(identity_id: str) -> str:
+    if not isinstance(identity_id, str) or not identity_id:
+        raise InputError(f"identity: expected the key of a person, got {identity_id!r}")
+    return _writable("identity", identity_id)
+
+
+def _writable(what: str, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{what}: expected letters that UTF-8 can hold, got {text!r}") from error
+    return text
+
+
 def _the_one(people: Sequence[Identity], name: str) -> Identity | None:
     if len(people) > 1:
         ids = ", ".join(person.id for person in people)
@@ -386,7 +419,7 @@ def _the_one(people: Sequence[Identity], name: str) -> Identity | None:
 
 
 def _known(view: Transaction, identity_id: str) -> Identity:
-    person = view.person(identity_id)
+    person = view.person(_key(identity_id))
     if person is None:
         raise InputError(f"identity: expected the key of an enrolled person, got {identity_id!r}")
     return person
@@ -404,6 +437,6 @@ def _same_space(left: str, right: str | None) -> None:
 
 
 def _expected_fpir(fmr: float, n: int) -> float:
-    if not 0.0 <= fmr <= 1.0:
-        raise InputError(f"fmr: expected a share from 0 to 1, got {fmr}")
+    if not is_number(fmr) or not 0.0 <= fmr <= 1.0:
+        raise InputError(f"fmr: expected a share from 0 to 1, got {fmr!r}")
     return 1.0 if fmr == 1.0 and n else -math.expm1(n * math.log1p(-min(fmr, 1 - 1e-16)))

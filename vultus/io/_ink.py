@@ -7,6 +7,7 @@ machine; a character that they lack appears as a question mark.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -74,14 +75,14 @@ def stroke(
 def letters(canvas: U8, text: str, left: float, baseline: float, *, size: float, color: Color, weight: int) -> None:
     """One line of text; `size` is the height of the font in pixels, capitals are 0.7 of it."""
     at = (round(left), round(baseline))
-    cv2.putText(canvas, text, at, color, cv2.FontFace("sans"), round(size), weight)
+    cv2.putText(canvas, _drawable(text), at, color, cv2.FontFace("sans"), round(size), weight)
 
 
 def text_width(text: str, *, size: float, weight: int) -> float:
     """How far a line of text reaches, in pixels."""
     if not text:
         return 0.0
-    rect: Any = cv2.getTextSize(_ROOM, text, (0, 0), cv2.FontFace("sans"), round(size), weight)
+    rect: Any = cv2.getTextSize(_ROOM, _drawable(text), (0, 0), cv2.FontFace("sans"), round(size), weight)
     return float(rect[2])
 
 
@@ -95,6 +96,12 @@ def fitted(text: str, width: float, *, size: float, weight: int) -> str:
         fits = text_width(text[:middle].rstrip() + "…", size=size, weight=weight) <= width
         low, high = (middle, high) if fits else (low, middle)
     return text[:low].rstrip() + "…" if low else ""
+
+
+def _drawable(text: str) -> str:
+    """Half letters, which names of files can hold and OpenCV dies of, as U+FFFD; control characters as blanks."""
+    kinds = {"Cs": "\N{REPLACEMENT CHARACTER}", "Cc": " "}
+    return "".join(kinds.get(unicodedata.category(c), c) for c in text)
 
 
 def contrasting(color: Color) -> Color:

@@ -19,7 +19,7 @@ import numpy as np
 from vultus.errors import InputError
 from vultus.io import _ink
 from vultus.io._labels import ROWS, place
-from vultus.types import F32, U8, Image, checked
+from vultus.types import F32, U8, Image, checked, is_number
 
 __all__ = ["PALETTE", "Annotation", "draw", "montage"]
 
@@ -54,6 +54,10 @@ class Annotation:
         object.__setattr__(self, "box", checked("box", self.box, (4,)))
         if self.points is not None:
             object.__setattr__(self, "points", checked("points", self.points, (None, 2)))
+        if not isinstance(self.label, str):
+            raise InputError(f"label: expected text, got {type(self.label).__name__}")
+        if self.score is not None and not is_number(self.score):
+            raise InputError(f"score: expected a number or None, got {type(self.score).__name__}")
         _rgb(self.color)
 
     @property

@@ -168,6 +168,8 @@ def write(path: str | os.PathLike[str], pixels: U8, *, quality: int = 95) -> Non
         InputError: the array is not a picture, or too large for the format.
         StoreError: unknown suffix, full disk, read-only or missing folder.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"path: expected the path of a file, got {type(path).__name__}")
     target = Path(path)
     _modes.check_array(pixels)
     if not 1 <= quality <= 100:
@@ -205,9 +207,11 @@ def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:
         InputError: the folder is missing or is a file.
         StoreError: a folder below it cannot be read.
     """
+    if not isinstance(folder, (str, os.PathLike)):
+        raise InputError(f"folder: expected the path of a folder, got {type(folder).__name__}")
     root = Path(folder)
-    if not root.is_dir():
-        what = "a file" if root.exists() else "nothing at this path"
+    if not os.path.isdir(root):
+        what = "a file" if os.path.exists(root) else "nothing at this path"
         raise InputError(f"{root}: expected a folder of pictures, got {what}")
 
     def stop(error: OSError) -> None:

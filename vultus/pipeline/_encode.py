@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -92,8 +93,8 @@ class Encoded:
     def template(self, index: int | None = None) -> Template:
         """One face as a template; the main face unless `index` is given. InputError when there is no such face."""
         index = self.main() if index is None else index
-        if not 0 <= index < len(self):
-            raise InputError(f"index: expected a face from 0 to {len(self) - 1}, got {index}")
+        if not isinstance(index, (int, np.integer)) or not 0 <= index < len(self):
+            raise InputError(f"index: expected a face from 0 to {len(self) - 1}, got {index!r}")
         return Template(self.embedded.vec[index], self.embedded.space, float(self.quality[index]), media=(self.sha256,))
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,7 +159,8 @@ class Worker:
 def load_embedder(name: str, threads: int) -> Embedder:
     """A catalogue row, or an ONNX file with the ArcFace input convention."""
     loaded: Embedder
-    if str(name).endswith(".onnx"):
+    name = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if isinstance(name, str) and name.endswith(".onnx"):
         loaded = catalogue.load("arcface.file", weights=name, threads=threads)
     else:
         loaded = _loaded("embedder", "embed", name, threads=threads)

@@ -52,9 +52,9 @@ class Pipeline:
         threads: int | None = None,
         min_score: float | None = None,
     ) -> None:
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise UnknownMethod(preset, PRESETS, what="pipeline")
-        if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
+        if threads is not None and not (type(threads) is int and 1 <= threads <= MAX_THREADS):
             raise InputError(f"threads: expected a whole number from 1 to {MAX_THREADS}, got {threads!r}")
         if min_score is not None and not (isinstance(min_score, (int, float)) and 0 <= min_score <= 1):
             raise InputError(f"min_score: expected a number from 0 to 1, got {min_score!r}")

@@ -112,7 +112,7 @@ def cards() -> dict[str, Card]:
 def card(card_id: str) -> Card:
     """The card of that id; UnknownMethod names near ones."""
     known = cards()
-    if card_id not in known:
+    if not isinstance(card_id, str) or card_id not in known:
         raise UnknownMethod(card_id, known, what="model card")
     return known[card_id]
 
@@ -129,6 +129,8 @@ def packs() -> dict[str, tuple[str, ...]]:
 def pack(name: str) -> tuple[Card, ...]:
     """Cards of a pack, or the one card of that id; UnknownMethod when it is neither."""
     known = packs()
+    if not isinstance(name, str):
+        raise UnknownMethod(name, {**known, **cards()}, what="model card or pack")
     if name in known:
         return tuple(card(item) for item in known[name])
     if name in cards():

@@ -32,7 +32,6 @@ _TYPES = {
     "tensor(int64)": np.int64,
     "tensor(float16)": np.float16,
 }
-_MAX_THREADS = 512  # each one costs memory before it does anything
 _cache: dict[tuple[Path, int, int, bool], Session] = {}
 _parents: list[onnxruntime.InferenceSession] = []  # of the process this one was forked from: closing them would hang
 _lock = threading.Lock()
@@ -49,16 +48,18 @@ def open_session(weights: str | os.PathLike[str], *, threads: int | None = None)
     `threads` None means VULTUS_THREADS, else the physical cores this process may use. Checks the sha256 of the file:
     HashMismatch when it is not the one that was recorded, MissingWeights when the file is not there.
     """
+    if not isinstance(weights, (str, os.PathLike)):
+        raise InputError(f"weights: expected a model card or a path to an .onnx file, got {type(weights).__name__}")
     name = os.fspath(weights)
     known = name in cards()
     path = store.ensure(name) if known else Path(name)
     count = default_threads() if threads is None else threads
-    if not 1 <= count <= _MAX_THREADS:
-        raise InputError(f"threads: expected 1 to {_MAX_THREADS}, got {count}; more than the cores only slow it down")
+    if not isinstance(count, int) or not 1 <= count <= MAX_THREADS:
+        raise InputError(f"threads: expected 1 to {MAX_THREADS}, got {count!r}; more than the cores only slow it down")
     try:
         key = (path.resolve(), path.stat().st_mtime_ns, count, known)
-    except OSError as error:
-        raise MissingWeights(_absent(name, str(error.strerror))) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise MissingWeights(_absent(name, str(getattr(error, "strerror", error)))) from error
     with _lock:
         if key not in _cache:
             _cache[key] = Session(path, card(name) if known else None, count)

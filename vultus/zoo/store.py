@@ -137,6 +137,8 @@ def import_file(path: str | os.PathLike[str], as_card: str, *, license: str | No
     """
     from vultus.zoo import fetch  # the network's modules: only when something is brought
 
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"path: expected the path of a weight file, got {type(path).__name__}")
     item, origin = card(as_card), Path(path)
     _allow(item, license)
     if not item.runs:
@@ -199,7 +201,7 @@ def _status(item: Card) -> Status:
 
 
 def _allow(item: Card, license: str | None) -> None:
-    wanted = (license or os.environ.get("VULTUS_LICENSE") or "any").lower()
+    wanted = str(license or os.environ.get("VULTUS_LICENSE") or "any").lower()
     if wanted not in ("any", "commercial"):
         raise InputError(f"license: expected 'any' or 'commercial', got {wanted!r} (argument or VULTUS_LICENSE)")
     if wanted == "commercial" and item.commercial != "yes":

@@ -39,8 +39,8 @@ def folder(
     """
     if loose not in ("refuse", "by_name"):
         raise InputError(f'loose: expected "refuse" or "by_name", got {loose!r}')
+    paths = list_pictures(path)
     root = Path(path)
-    paths = list_pictures(root)
     if not paths:
         raise InputError(f"{root}: expected one folder of pictures per person, got no pictures at all")
     inside = [found.relative_to(root) for found in paths]
