@@ -26,6 +26,14 @@ if ! has_venv; then
     has_venv || { echo "setup: the venv module is missing; run: sudo apt-get install $package" >&2; exit 1; }
 fi
 
+# Files that were touched and not changed, by a checkout or a restored cache, need no installation and no network.
+wanted="$(cat pyproject.toml constraints.txt tools/setup.sh | cksum)"
+if [ "$(cat .venv/.ready 2>/dev/null)" = "$wanted" ] && .venv/bin/vultus --help >/dev/null 2>&1; then
+    touch .venv/.ready
+    exit 0
+fi
+rm -f .venv/.ready
+
 # An environment that was interrupted while it was made, or whose Python is gone, is made anew.
 .venv/bin/python -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv --clear .venv
 echo "setup: installing into .venv what vultus, its tests and its demo need (about 800 MB on disk)" >&2
@@ -33,4 +41,4 @@ echo "setup: installing into .venv what vultus, its tests and its demo need (abo
     echo "setup: pip could not install everything; see above, and run make again when that is mended" >&2
     exit 1
 }
-touch .venv/.ready
+echo "$wanted" >.venv/.ready
