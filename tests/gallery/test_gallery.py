@@ -267,3 +267,50 @@ def test_in_a_crowd_a_chance_likeness_does_not_keep_a_newcomer_out(gallery, cali
         assert (roster @ probe).max() == pytest.approx(cosine, abs=0.1)
         (reason,) = gallery.screen(probe[None], SPACE, calibration=calibration, name="newcomer")
         assert bool(reason) is refused, reason
+
+
+@pytest.mark.parametrize("thing", [None, 5, "", "  ", [], float("nan"), "\udcff"])
+def test_what_is_no_name_no_key_no_space_and_no_rate_is_an_input_error(gallery, calibration, thing):
+    _enroll(gallery, "Ada", 0)
+    row = _photos(1, 1)
+    calls = [
+        lambda: gallery.enroll(thing, row, None, None, SPACE),
+        lambda: gallery.named(thing),
+        lambda: gallery.person(thing),
+        lambda: gallery.remove(thing),
+        lambda: gallery.rename(thing, "Eve"),
+        lambda: gallery.rename(gallery.people()[0].id, thing),
+        lambda: gallery.search(thing),
+        lambda: gallery.search(_probe(0), thing),
+        lambda: gallery.identify(thing, calibration=calibration),
+        lambda: gallery.identify(_probe(0), calibration=thing),
+        lambda: gallery.identify(_probe(0), calibration=calibration, fmr=thing),
+        lambda: gallery.expected_fpir("0.1" if thing == 5 else thing),
+        lambda: gallery.fmr_for_fpir(thing),
+        lambda: calibration.fmr_of("1" if thing == 5 else thing),
+        lambda: calibration.decide(thing, thing),
+    ]
+    for call in calls:
+        if thing == 5 and call is calls[7]:
+            continue  # five candidates are fine
+        with pytest.raises(InputError):
+            call()
+    for space in (None, 5, ""):
+        with pytest.raises(InputError, match="space"):
+            gallery.enroll("Eve", row, None, None, space)
+    assert [person.name for person in gallery.people()] == ["Ada"]
+
+
+def test_one_name_is_one_person_in_both_spellings_of_its_letters(gallery):
+    _enroll(gallery, "Zo\u00e9", 0)
+    gallery.enroll("Zoe\u0301 ", _photos(0, 1), None, ["another"], SPACE)
+    (person,) = gallery.named("Zoe\u0301")
+    assert person.template.n_images == 4
+
+
+def test_a_place_that_is_none_is_refused_and_not_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in (None, 5, "", "a\0b", b"people.db"):
+        with pytest.raises(InputError, match="gallery"):
+            open_gallery(place)
+    assert list(tmp_path.iterdir()) == []

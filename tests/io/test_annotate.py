@@ -265,3 +265,11 @@ def test_montage_limits() -> None:
         montage([GRAY], side=3)
     with pytest.raises(InputError, match="columns"):
         montage([GRAY], columns=0)
+
+
+@pytest.mark.parametrize("label", ["a\udcff", "\ud800", "a\nb\tc", "\x1b[31m", "a\0b", "\u202eabc"])
+def test_labels_of_broken_letters_are_drawn_and_end_nothing(label):
+    """A lone surrogate, which a file name can hold, ends the process inside OpenCV's text drawing."""
+    drawn = draw(np.zeros((600, 600, 3), np.uint8), [Annotation([100, 100, 400, 400], label)])
+    assert drawn.any()
+    assert montage([np.zeros((60, 60, 3), np.uint8)], [label]).any()

@@ -207,8 +207,8 @@ def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:
         InputError: the folder is missing or is a file.
         StoreError: a folder below it cannot be read.
     """
-    if not isinstance(folder, (str, os.PathLike)):
-        raise InputError(f"folder: expected the path of a folder, got {type(folder).__name__}")
+    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+        raise InputError(f"folder: expected the path of a folder, got {folder!r}")
     root = Path(folder)
     if not os.path.isdir(root):
         what = "a file" if os.path.exists(root) else "nothing at this path"

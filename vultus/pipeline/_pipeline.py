@@ -230,9 +230,10 @@ class Pipeline:
 
         Returns one decision per face, in the order of the detections; `match` is the person named.
         """
-        self.check(gallery, fmr)
-        encoded = self._encoded(picture)
+        self.check(gallery)
         calibration = self.calibration
+        calibration.threshold(fmr)  # also for a picture without faces
+        encoded = self._encoded(picture)
         return [gallery.identify(encoded.template(i), fmr=fmr, calibration=calibration) for i in range(len(encoded))]
 
     def search(self, picture: Picture | Encoded, gallery: Gallery, *, k: int = 5) -> list[list[Match]]:
