@@ -204,3 +204,27 @@ def test_pictures_come_as_paths_bytes_arrays_and_images(pipe, photographs) -> No
         np.testing.assert_array_equal(pipe.detect(picture).boxes, want)
     many = pipe.detect([path, pixels])
     assert len(many) == 2
+
+
+@pytest.mark.models
+def test_a_photo_on_its_side_is_found_upright(pipe, photographs) -> None:
+    """Without an EXIF tag nobody knows the direction; the search for it gives box, points and the same person."""
+    source = io_images.read(photographs / "people/Eileen Collins/portrait.png").pixels
+    (want,) = pipe.encode(source).detections.boxes
+    height = source.shape[0]
+    turned = np.ascontiguousarray(np.rot90(source, -1))  # clockwise: (x, y) goes to (height - y, x)
+    found = vultus.Pipeline(upright=True).encode(turned)
+    left, top, right, bottom = want
+    np.testing.assert_allclose(found.detections.boxes[0], [height - bottom, left, height - top, right], atol=6)
+    assert float(found.template().vector @ pipe.encode(source).template().vector) > 0.97
+
+
+@pytest.mark.models
+def test_tiles_find_what_is_small_in_a_large_picture(pipe, photographs) -> None:
+    portrait = io_images.read(photographs / "people/Eileen Collins/portrait.png").pixels[::4, ::4]  # face of 29 px
+    wall = np.full((3000, 3000, 3), 128, np.uint8)
+    wall[2000 : 2000 + len(portrait), 1500 : 1500 + portrait.shape[1]] = portrait
+    assert len(pipe.detect(wall)) == 0
+    (box,) = vultus.Pipeline(tile=640).detect(wall).boxes
+    assert 1500 < box[0] < box[2] < 1628
+    assert 2000 < box[1] < box[3] < 2128

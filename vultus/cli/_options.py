@@ -59,6 +59,10 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--min-score", type=float, metavar="SCORE", help="detection threshold (default: the one on the model's card)"
     )
+    group.add_argument(
+        "--tile", type=int, metavar="PX", help="for crowds: also search windows of this side at full size"
+    )
+    group.add_argument("--upright", action="store_true", help="also search the photo turned by 90, 180 and 270 degrees")
     group.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all)")
     group.add_argument(
         "--license", choices=["any", "commercial"], help="commercial: refuse weights that do not allow it"
@@ -96,4 +100,6 @@ def pipeline(args: argparse.Namespace) -> Pipeline:
         refiner=args.refiner,
         threads=args.threads,
         min_score=args.min_score,
+        tile=args.tile,
+        upright=args.upright,
     )

@@ -119,7 +119,7 @@ def _detection(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str
         raise InputError(f"sets: expected some of {', '.join(DETECTION_SETS)}, got {', '.join(sorted(unknown))}")
     root = _data(args.data, "--data")
     pipe = _options.pipeline(args)
-    options: dict[str, Any] = {"threads": pipe.cores}
+    options: dict[str, Any] = {"threads": pipe.cores, "tile": args.tile, "upright": args.upright}
     if args.min_score is not None:
         options["min_score"] = args.min_score
     detector = catalogue.load(pipe.parts.detector, **options)

@@ -24,13 +24,20 @@ _ROOMS = {"detector": "detect", "aligner": "align", "embedder": "recognize", "re
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Which catalogue rows a pipeline is made of."""
+    """Which catalogue rows a pipeline is made of, and how its detector searches.
+
+    Attributes:
+        tile: side in pixels of windows in which large pictures are also searched at their own size, or None.
+        upright: also try each picture turned by 90, 180 and 270 degrees.
+    """
 
     detector: str = "centerface"
     embedder: str = "dlib_resnet29"
     refiner: str | None = None
     aligner: str = "similarity5"
     quality: str = "face_measures"
+    tile: int | None = None
+    upright: bool = False
 
 
 PRESETS = {
@@ -116,7 +123,8 @@ class Worker:
     """The five parts, loaded once, with one thread count."""
 
     def __init__(self, parts: Parts, threads: int, min_score: float | None) -> None:
-        self.detector: Detector = _loaded("detector", "detect", parts.detector, threads=threads)
+        search = {"threads": threads, "tile": parts.tile, "upright": parts.upright}
+        self.detector: Detector = _loaded("detector", "detect", parts.detector, **search)
         self.aligner: Aligner = _loaded("aligner", "align", parts.aligner)
         self.embedder: Embedder = load_embedder(parts.embedder, threads)
         self.refiner: Refiner | None = (

@@ -38,6 +38,8 @@ class Pipeline:
         refiner: catalogue row of a point refiner, or "none".
         threads: cores to use; all physical cores unless given.
         min_score: detection threshold; None means the one on the detector's card.
+        tile: for crowds: side in pixels of windows in which a large picture is also searched at its own size.
+        upright: for photos of unknown direction: also search them turned by 90, 180 and 270 degrees.
 
     Building one loads nothing; the weights are opened at the first picture.
     """
@@ -51,6 +53,8 @@ class Pipeline:
         refiner: str | None = None,
         threads: int | None = None,
         min_score: float | None = None,
+        tile: int | None = None,
+        upright: bool = False,
     ) -> None:
         if not isinstance(preset, str) or preset not in PRESETS:
             raise UnknownMethod(preset, PRESETS, what="pipeline")
@@ -58,9 +62,12 @@ class Pipeline:
             raise InputError(f"threads: expected a whole number from 1 to {MAX_THREADS}, got {threads!r}")
         if min_score is not None and not (isinstance(min_score, (int, float)) and 0 <= min_score <= 1):
             raise InputError(f"min_score: expected a number from 0 to 1, got {min_score!r}")
-        given = {"detector": detector, "embedder": embedder, "refiner": refiner}
+        given: dict[str, Any] = {"detector": detector, "embedder": embedder, "refiner": refiner}
         parts = replace(PRESETS[preset], **{key: value for key, value in given.items() if value is not None})
-        self.parts = replace(parts, refiner=None) if parts.refiner == "none" else parts
+        if tile is not None and not (type(tile) is int and 64 <= tile <= 8192):
+            raise InputError(f"tile: expected a side from 64 to 8192 pixels, got {tile!r}")
+        refiner = None if parts.refiner == "none" else parts.refiner
+        self.parts = replace(parts, refiner=refiner, tile=tile, upright=bool(upright))
         self.threads = threads
         self.min_score = min_score
 
@@ -110,7 +117,7 @@ class Pipeline:
         """
         if not isinstance(pictures, (list, tuple)):
             return self.detect([pictures])[0]
-        images = [read(picture) for picture in pictures]
+        images = [self._read(picture) for picture in pictures]
         return [scaled(f, i) for f, i in zip(self._single.detect(images), images, strict=True)]
 
     @overload
@@ -159,7 +166,7 @@ class Pipeline:
                     future.cancel()
 
     def _encode_chunk(self, chunk: list[Picture], truncated: str) -> list[Encoded | VultusError]:
-        pictures = [_attempt(picture, truncated) for picture in chunk]
+        pictures = [self._attempt(picture, truncated) for picture in chunk]
         good = [picture for picture in pictures if isinstance(picture, Image)]
         encoded = iter(self._many.encode(good) if good else ())
         return [next(encoded) if isinstance(picture, Image) else picture for picture in pictures]
@@ -263,26 +270,24 @@ class Pipeline:
             self.calibration.threshold(fmr)
 
     def _encoded(self, picture: Picture | Encoded) -> Encoded:
-        return picture if isinstance(picture, Encoded) else self._single.encode([read(picture)])[0]
+        return picture if isinstance(picture, Encoded) else self._single.encode([self._read(picture)])[0]
+
+    def _read(self, picture: Picture, truncated: Any = "refuse") -> Image:
+        """Decode; a JPEG file reduced, since it can be decoded again in full when its faces are small."""
+        reducible = isinstance(picture, (str, PathLike)) and self.parts.tile is None
+        return io_images.read(picture, max_side=DETECTION_SIDE if reducible else None, truncated=truncated)
+
+    def _attempt(self, picture: Picture, truncated: str) -> Image | VultusError:
+        try:
+            return self._read(picture, truncated)
+        except VultusError as error:
+            return error.with_traceback(None)
 
     def _template(self, item: Picture | Encoded | Template) -> Template:
         return item if isinstance(item, Template) else self._encoded(item).template()
 
 
 Enrollment = _enroll.Enrollment
-
-
-def read(picture: Picture, truncated: Any = "refuse") -> Image:
-    """Decode; a JPEG file reduced, since it can be decoded again in full when its faces are small."""
-    side = DETECTION_SIDE if isinstance(picture, (str, PathLike)) else None
-    return io_images.read(picture, max_side=side, truncated=truncated)
-
-
-def _attempt(picture: Picture, truncated: str) -> Image | VultusError:
-    try:
-        return read(picture, truncated)
-    except VultusError as error:
-        return error.with_traceback(None)
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
