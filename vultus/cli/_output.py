@@ -155,10 +155,10 @@ def make_folder(path: Path) -> Path:
 
 
 def one_in(metric: Metric) -> str:
-    """A rate in words: '1 in 10 000'."""
+    """A rate in words: '1 in 10,000'."""
     if not metric.value:
         return "unknown"
-    return f"1 in {round(1 / metric.value):,}".replace(",", " ")
+    return f"1 in {round(1 / metric.value):,}"
 
 
 def verdict(decision: Decision) -> Text:

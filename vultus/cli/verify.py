@@ -50,4 +50,6 @@ def run(args: argparse.Namespace) -> int:
         for name, encoded in ((args.a, a), (args.b, b)):
             if len(encoded) > 1:
                 _output.say(f"{name} shows {len(encoded)} faces; the largest was compared")
+        if drawn:
+            _output.say(f"annotated photos: {args.draw}")
     return 0 if decision.accepted or not args.exit_code else 1

@@ -79,6 +79,10 @@ def allowed_errors(n: int, target: float, *, force: bool = False) -> int:
     """
     if not 0.0 < target <= 1.0:
         raise InputError(f"target: expected an FMR in (0, 1], got {target}")
+    if not force and n < 30:
+        raise InputError(
+            f"expected at least 30 / {target:.3g} non-mated comparisons (30 expected errors), got {n}; bring more people"
+        )
     if not force and not rule_of_30(n, target):
         raise InputError(
             f"target: expected an FMR of at least {smallest_supported_fmr(n):.3g}, the smallest that {n} non-mated "
