@@ -81,7 +81,7 @@ def allowed_errors(n: int, target: float, *, force: bool = False) -> int:
         raise InputError(f"target: expected an FMR in (0, 1], got {target}")
     if not force and n < 30:
         raise InputError(
-            f"expected at least 30 / {target:.3g} non-mated comparisons (30 expected errors), got {n}; bring more people"
+            f"expected at least 30 / {target:.3g} non-mated comparisons (30 expected errors), got {n}; add people"
         )
     if not force and not rule_of_30(n, target):
         raise InputError(
