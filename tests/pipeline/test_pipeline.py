@@ -228,3 +228,13 @@ def test_tiles_find_what_is_small_in_a_large_picture(pipe, photographs) -> None:
     (box,) = vultus.Pipeline(tile=640).detect(wall).boxes
     assert 1500 < box[0] < box[2] < 1628
     assert 2000 < box[1] < box[3] < 2128
+
+
+@pytest.mark.models
+def test_a_rate_measured_with_another_alignment_is_called_an_estimate(models_home) -> None:
+    def decision(pipe: Pipeline) -> str:
+        face = Template(np.eye(128, dtype=np.float32)[0], pipe.space)
+        return pipe.verify(face, face).calibration
+
+    assert "estimate" not in decision(Pipeline())
+    assert decision(Pipeline(detector="yunet")).endswith("aligns by yunet, so the rate is an estimate")

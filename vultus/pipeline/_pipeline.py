@@ -197,7 +197,7 @@ class Pipeline:
         for template in (one, other):
             if template.space != self.space:
                 raise SpaceMismatch(template.space, self.space)
-        return self.calibration.decide(one, other, fmr=fmr)
+        return self._noted(self.calibration.decide(one, other, fmr=fmr))
 
     def enroll(self, name: str, pictures: Sequence[Picture], gallery: Gallery, *, force: bool = False) -> Enrollment:
         """Add photos of one person to a gallery, in one transaction.
@@ -241,7 +241,8 @@ class Pipeline:
         calibration = self.calibration
         calibration.threshold(fmr)  # also for a picture without faces
         encoded = self._encoded(picture)
-        return [gallery.identify(encoded.template(i), fmr=fmr, calibration=calibration) for i in range(len(encoded))]
+        templates = [encoded.template(i) for i in range(len(encoded))]
+        return [self._noted(gallery.identify(t, fmr=fmr, calibration=calibration)) for t in templates]
 
     def search(self, picture: Picture | Encoded, gallery: Gallery, *, k: int = 5) -> list[list[Match]]:
         """The k most similar people of the gallery for every face of a picture, without a decision."""
@@ -282,6 +283,13 @@ class Pipeline:
             return self._read(picture, truncated)
         except VultusError as error:
             return error.with_traceback(None)
+
+    def _noted(self, decision: Decision) -> Decision:
+        """Say so when scores were measured on faces aligned in another way: the rate is then an estimate."""
+        if self.calibration.origin.alignment == self.alignment:
+            return decision
+        note = f"{decision.calibration}; this pipeline aligns by {self.alignment}, so the rate is an estimate"
+        return replace(decision, calibration=note)
 
     def _template(self, item: Picture | Encoded | Template) -> Template:
         return item if isinstance(item, Template) else self._encoded(item).template()
