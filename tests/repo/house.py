@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "pipeline": _UP_TO_5,
     "train": _UP_TO_5,
     "claims": _UP_TO_5,
+    "client": frozenset({"types", "errors"}),
     "serve": _UP_TO_6,
     "cli": _UP_TO_6,
 }
@@ -66,6 +67,18 @@ MAY_STAND: dict[str, Callable[[str], bool]] = {
     "PIL": lambda path: room_of(path) == "io",
     "rich": lambda path: room_of(path) == "cli",
     "onnx": lambda path: path.startswith("vultus/zoo/convert/"),
+    "cryptography": lambda path: path == "vultus/gallery/vault.py",
+    "psycopg": lambda path: path.startswith("vultus/gallery/stores/"),
+    "pgvector": lambda path: path.startswith("vultus/gallery/stores/"),
+    "pymilvus": lambda path: path.startswith("vultus/gallery/stores/"),
+    "faiss": lambda path: path.startswith("vultus/gallery/search/"),
+    "usearch": lambda path: path.startswith("vultus/gallery/search/"),
+    "ray": lambda path: room_of(path) in {"pipeline", "train"},
+    "httpx": lambda path: room_of(path) == "client",
+    **dict.fromkeys(
+        ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "multipart", "python_multipart", "anyio"),
+        lambda path: room_of(path) == "serve",
+    ),
     "onnxruntime": lambda path: path == "vultus/zoo/session.py",
 }
 HEAVY = ("PIL", "cv2", "onnx", "onnxruntime", "rich", "scipy", "sklearn", "skimage", "torch")
@@ -442,6 +455,8 @@ def machine_paths(root: Path) -> list[str]:
         pattern = "*" if top == "." else "**/*"
         for path in sorted((root / top).glob(pattern)):
             if not path.is_file() or path.suffix not in TEXT or "__pycache__" in path.parts:
+                continue
+            if path.name == ".git":  # a linked work tree is a file that names the place of its repository
                 continue
             name = path.relative_to(root).as_posix()
             found += [f"machine-path: {name}:{line}" for line in lines_with(MACHINE_PATH, text(path))]
