@@ -3,20 +3,41 @@
 A store knows rows and transactions and nothing about faces. What the rows mean (fusing, encryption, undo, erasure) is
 decided once, in `vultus.gallery`, so that SQLite, PostgreSQL and Milvus cannot disagree about it.
 
-A row is a dict with exactly the columns of its table. Kinds: "text", "int", "real", "bytes", "json" (dict, list, str,
-number, None). Only columns marked nullable may be None.
+A row is a dict with exactly the columns of its table. Kinds: "text" (without NUL), "int" (64 bit), "real" (finite),
+"bytes", "json" (dict, list, str, number, None). Only columns marked nullable and json may be None. Text is ordered by
+its UTF-8 bytes, which is Python's order.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vultus.errors import InputError
 
-__all__ = ["SCHEMA_VERSION", "TABLES", "Column", "Edit", "Row", "Rows", "Store", "Table", "check_row"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "TABLES",
+    "Column",
+    "Edit",
+    "Row",
+    "Rows",
+    "Searchable",
+    "Store",
+    "Table",
+    "check_equal",
+    "check_key",
+    "check_row",
+    "checksum",
+    "face_id",
+    "table_of",
+]
 
 SCHEMA_VERSION = 2
 Row = dict[str, Any]
@@ -118,21 +139,106 @@ TABLES: dict[str, Table] = {
 }
 
 
-def check_row(table: str, row: Row) -> None:
-    """Refuse a row that does not have exactly the columns of its table.
+def face_id(medium: str, box: Sequence[float] | None = None, owner: str = "") -> str:
+    """The key of a face: the same face of the same picture has it whenever and wherever it is found.
+
+    Args:
+        medium: key of the picture.
+        box: [x1, y1, x2, y2] in pixels, or None for a picture that holds one face of unknown place.
+        owner: without a box, the person it was enrolled for: one picture may stand for two people.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    place = owner if box is None else ",".join(f"{float(edge):.1f}" for edge in box)
+    return hashlib.blake2b(f"{medium}\0{place}".encode(), digest_size=16).hexdigest()
+
+
+def checksum(vector: bytes, *owner: str) -> bytes:
+    """16 bytes that change when the vector, or whose it is, changes.
+
+    The owner of a row of `templates` is (person_id, name of the person, space), of `vectors` (face_id, space).
+    """
+    digest = hashlib.blake2b(vector, digest_size=16)
+    for part in owner:
+        digest.update(b"\0" + part.encode())
+    return digest.digest()
+
+
+def table_of(table: str) -> Table:
+    """The table of that name.
 
     Raises:
-        InputError: if there is no such table, or a column is missing, unknown, or None where it may not be.
+        InputError: if there is none.
     """
-    spec = TABLES.get(table)
+    spec = TABLES.get(table) if isinstance(table, str) else None
     if spec is None:
         raise InputError(f"table: expected one of {', '.join(TABLES)}, got {table!r}")
+    return spec
+
+
+def check_row(table: str, row: Row) -> None:
+    """Refuse a row that does not have exactly the columns of its table, each of its kind.
+
+    Raises:
+        InputError: if there is no such table, or a column is missing, unknown, of another kind, or None where it may
+            not be.
+    """
+    spec = table_of(table)
     names = {column.name for column in spec.columns} - ({spec.serial} if spec.serial not in row else set())
     if set(row) != names:
         raise InputError(f"{table}: expected the columns {sorted(names)}, got {sorted(row)}")
     for column in spec.columns:
-        if column.name in row and row[column.name] is None and not column.null and column.kind != "json":
-            raise InputError(f"{table}.{column.name}: expected {column.kind}, got None")
+        if column.name in row:
+            _check_value(spec, column, row[column.name])
+
+
+def check_equal(table: str, equal: Row) -> None:
+    """Refuse what `find` cannot ask for: columns beside the key and `Table.indexes`, values of another kind."""
+    spec = table_of(table)
+    columns = {column.name: column for column in spec.columns if column.name in (*spec.key, *spec.indexes)}
+    for name, value in equal.items():
+        if name not in columns:
+            raise InputError(f"{table}: can be asked for {', '.join(columns)}, not for {name!r}")
+        if value is not None:
+            _check_value(spec, columns[name], value)
+
+
+def check_key(table: str, key: tuple[Any, ...]) -> None:
+    """Refuse a key that is not one of this table."""
+    spec = table_of(table)
+    if not isinstance(key, tuple) or len(key) != len(spec.key):
+        raise InputError(f"{table}: expected a key of ({', '.join(spec.key)}), got {key!r}")
+    columns = {column.name: column for column in spec.columns}
+    for name, value in zip(spec.key, key, strict=True):
+        _check_value(spec, columns[name], value)
+
+
+def _check_value(spec: Table, column: Column, value: Any) -> None:
+    if value is None and (column.null or column.kind == "json"):
+        return
+    if not _fits(column.kind, value):
+        got = type(value).__name__ + (f" {value!r:.60}" if isinstance(value, (str, int, float)) else "")
+        raise InputError(f"{spec.name}.{column.name}: expected {column.kind}, got {got}")
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind == "text":
+        return isinstance(value, str) and "\0" not in value and _is_unicode(value)
+    if kind == "int":
+        return isinstance(value, Integral) and -(2**63) <= int(value) < 2**63
+    if kind == "real":
+        return isinstance(value, Real) and math.isfinite(value)
+    if kind == "bytes":
+        return isinstance(value, bytes)
+    return isinstance(value, (dict, list, str, int, float))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 class Rows(Protocol):
@@ -158,15 +264,21 @@ class Rows(Protocol):
         ...
 
     def revision(self) -> int:
-        """The revision of this view."""
+        """The revision of this view; inside a write, the one that this write makes."""
         ...
 
 
 class Edit(Rows, Protocol):
     """Inside `Store.write`: sees its own changes; all of them are kept, or none."""
 
-    def put(self, table: str, *rows: Row) -> None:
-        """Insert rows, or replace those of the same key. A table with a serial numbers a row that has none."""
+    def put(self, table: str, *rows: Row) -> list[int]:
+        """Insert rows, or replace those of the same key. A table with a serial numbers a row that has none.
+
+        Numbers rise by one and are never given twice, also when rows were deleted.
+
+        Returns:
+            The serial numbers of the rows, in their order; empty for a table without a serial.
+        """
         ...
 
     def delete(self, table: str, **equal: Any) -> int:
@@ -190,6 +302,7 @@ class Store(Protocol):
         """One transaction, which also raises the revision; when the block raises, nothing has changed.
 
         Transactions are serializable: of two writers, one waits. When the block has ended the changes are durable.
+        A write inside a write of the same thread is refused.
         """
         ...
 
@@ -206,7 +319,11 @@ class Store(Protocol):
         ...
 
     def compact(self) -> None:
-        """Make the bytes of deleted rows unreadable wherever this store can (logs, free pages, old versions)."""
+        """Make the bytes of deleted and replaced rows unreadable in `files`: logs, free pages, old versions.
+
+        Raises:
+            StoreError: if that could not be done, because somebody reads or writes all the time; try again later.
+        """
         ...
 
     def damage(self) -> list[str]:
@@ -223,4 +340,30 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close connections; the next call opens them again."""
+        ...
+
+
+@runtime_checkable
+class Searchable(Protocol):
+    """A store that can compare vectors itself; optional."""
+
+    def nearest(
+        self, space: str, query: Any, k: int, allowed: Sequence[str] | None = None, *, exact: bool = True
+    ) -> list[tuple[str, float]]:
+        """The k people whose templates are most like a vector, best first.
+
+        Args:
+            space: embedding space of the query.
+            query: (D,) float32, unit length.
+            k: how many, at least 1.
+            allowed: person ids among which to search, or None for everyone.
+            exact: compare with everyone; otherwise an approximate index may be used.
+
+        Returns:
+            Up to k pairs of person id and cosine similarity.
+
+        Raises:
+            InputError: if the query is no vector of that space's length, or k is below 1.
+            StoreError: if the gallery is encrypted: this store then has no vectors to compare.
+        """
         ...

@@ -1,0 +1,51 @@
+"""A fresh place for a gallery in every kind of store, and rows to put there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from vultus.gallery.stores.opened import store_for
+from vultus.gallery.stores.schema import Row, Store
+
+KINDS = ("sqlite",)
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a gallery that is not there yet."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path) -> str:
+    return f"sqlite:///{tmp_path / 'people.db'}"
+
+
+@pytest.fixture
+def store(url) -> Iterator[Store]:
+    """A store without a row."""
+    made = store_for(url)
+    yield made
+    made.close()
+
+
+def person(key: str, name: str = "Ada", **more: Any) -> Row:
+    return {"id": key, "name": name, "attributes": {}, "enrolled_at": "2026-01-01", **more}
+
+
+def face(key: str, medium: str = "m", **more: Any) -> Row:
+    row = {"id": key, "medium": medium, "person_id": None, "cluster": None, "box": None, "score": None}
+    return {**row, "quality": None, "assigned_by": "user", "added_at": "2026-01-01", **more}
+
+
+def template(key: str, space: str = "s", vector: bytes = b"\0" * 16, **more: Any) -> Row:
+    row = {"person_id": key, "space": space, "dim": len(vector) // 4, "vector": vector, "checksum": b"c"}
+    return {**row, "quality": 0.5, "n_images": 1, **more}
+
+
+def audit(verb: str, **more: Any) -> Row:
+    row = {"at": "2026-01-01", "actor": "a", "verb": verb, "subject": "s", "details": {}, "previous": "", "hash": ""}
+    return {**row, **more}

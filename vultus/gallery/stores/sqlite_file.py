@@ -1,0 +1,303 @@
+"""One SQLite file that holds a gallery: the default, for one machine and several processes.
+
+The file is the whole truth: there is no index beside it that could drift away. It runs in write-ahead mode, so readers
+and one writer do not wait for each other, and a write that has ended survives a kill and a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+from vultus.errors import StoreError
+from vultus.gallery.stores import _sqlite_open
+from vultus.gallery.stores._sql import SQLITE, SqlEdit, SqlRows
+from vultus.gallery.stores._sqlite_open import Handle, connect, place_of, words
+from vultus.gallery.stores.schema import TABLES, Edit, Rows
+
+__all__ = ["SqliteFile", "settled"]
+
+IDLE_CONNECTIONS = 4
+COMPACT_SECONDS = 30.0
+_stores: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
+_orphans: list[Handle] = []  # connections of a parent process: SQLite forbids a fork to use or close them
+
+
+class SqliteFile:
+    """A gallery file; safe for several threads and several processes at once, also after a fork.
+
+    Args:
+        path: the file; it is made on the first use.
+
+    Raises:
+        StoreError: (on use) when the file cannot be opened, is damaged, or is not a gallery.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._file = Path(os.path.abspath(path))  # a later change of folder does not change the gallery
+        self._begin()
+        _stores.add(self)
+
+    def _begin(self) -> None:
+        """Without connections and with new locks: those of a parent process are not a fork's to use."""
+        self._all: set[Handle] = set()
+        self._idle: list[Handle] = []
+        self._lock = threading.Lock()
+        self._writer = threading.Lock()
+        self._writing: int | None = None
+
+    def __repr__(self) -> str:
+        return f"SqliteFile({str(self.path)!r})"
+
+    def __reduce__(self) -> tuple[type[SqliteFile], tuple[Path]]:
+        return SqliteFile, (self.path,)  # a copy, here or in another process, opens the same file
+
+    def __del__(self) -> None:
+        if hasattr(self, "_idle"):
+            self.close()
+
+    @property
+    def url(self) -> str:
+        """What `open_gallery` opens it by: three slashes before a relative path, four before an absolute one."""
+        return f"sqlite:///{self.path}"
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Rows]:
+        """One consistent view: what others write meanwhile is not seen."""
+        with self._connected() as handle:
+            handle.run("BEGIN")
+            view = SqlRows(SQLITE, handle)  # reads the revision: the view is of now, not of its first question
+            try:
+                yield view
+            finally:
+                view.end()
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Edit]:
+        """One transaction: everything done inside is kept when the block ends, nothing when it raises."""
+        with self._turn(), self._connected() as handle:
+            handle.run("BEGIN IMMEDIATE")
+            edit = SqlEdit(SQLITE, handle)
+            try:
+                yield edit
+            finally:
+                edit.end()
+            if handle.pid != os.getpid():
+                raise StoreError(f"{self.path}: this process was forked inside a write, which its parent ends")
+            if handle.failed:
+                raise StoreError(f"{self.path}: an error inside this write was passed over: nothing of it was kept")
+            handle.run("COMMIT")
+
+    def revision(self) -> int:
+        """A number that every write raises, whoever wrote."""
+        with self.read() as view:
+            return view.revision()
+
+    def exists(self) -> bool:
+        """Whether a gallery was made there already; makes none."""
+        if place_of(self._file) == (0, 0) or not self._file.stat().st_size:
+            return False
+        with self._connected():
+            return True
+
+    def files(self) -> list[Path]:
+        """The file and its logs, as far as they are there."""
+        every = [self._file, *(self._file.with_name(f"{self._file.name}{end}") for end in ("-wal", "-journal"))]
+        return [file for file in every if file.exists()]
+
+    def compact(self) -> None:
+        """Rewrite the file without what was deleted or replaced, and empty the write-ahead log.
+
+        SQLite overwrites what is deleted, but a row that it moved before may have left a copy in a gap of a page, so
+        after a deletion the file is written anew. That needs room for a second and a third copy; without a deletion
+        since the last time only the log is moved into the file.
+
+        Raises:
+            StoreError: if after half a minute somebody still reads an old state of the file: the bytes are gone when
+                that reader is done and this is called again.
+        """
+        with self._turn(), self._connected() as handle:
+            if handle.readonly:
+                raise StoreError(f"{self.path} cannot be written: it lies on a read-only medium")
+            numbers = {str(name): int(value) for name, value in handle.run("SELECT name, value FROM store_state")}
+            stale = numbers.get("stale", 0)
+            if stale > numbers.get("compacted", 0):
+                handle.run("VACUUM")
+                self._empty_log(handle)
+                handle.run(
+                    f"INSERT INTO store_state VALUES ('compacted', {stale})"
+                    " ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)"
+                )
+            self._empty_log(handle)
+
+    def damage(self) -> list[str]:
+        """What SQLite itself finds wrong with the file; empty when nothing is."""
+        try:
+            with self._connected() as handle:
+                found = [str(row[0]) for row in handle.run("PRAGMA integrity_check")]
+                found = [line for line in found if line != "ok"]
+                for spec in TABLES.values():
+                    names = [str(row[1]) for row in handle.run(f'PRAGMA table_info("{spec.name}")')]
+                    if names != [column.name for column in spec.columns]:
+                        found.append(f"table {spec.name} has the columns {', '.join(names) or 'of no table'}")
+        except StoreError as error:
+            return [str(error)]
+        return found
+
+    def backup(self, path: Path) -> None:
+        """Write one consistent copy of all rows to a new SQLite gallery file; refuses to overwrite."""
+        with self._connected() as handle, settled(path) as half:
+            target = sqlite3.connect(half, isolation_level=None)
+            try:
+                handle.sql.backup(target)  # all pages in one step: nobody's write comes between
+                target.execute("PRAGMA journal_mode = DELETE")  # one file without a log, readable anywhere
+            except sqlite3.Error as error:
+                raise StoreError(words(path, error)) from error
+            finally:
+                target.close()
+
+    def close(self) -> None:
+        """Close the connections that are not in use; the next call opens them again."""
+        with self._lock:
+            idle = list(self._idle)
+            self._idle.clear()
+        for handle in idle:
+            self._drop(handle)
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Handle]:
+        """A connection of one's own, outside a transaction before and after."""
+        handle = self._take()
+        try:
+            yield handle
+        finally:
+            self._give(handle)
+
+    def _take(self) -> Handle:
+        while True:
+            with self._lock:
+                handle = self._idle.pop() if self._idle else None
+            if handle is None:
+                handle = connect(self._file)
+                self._all.add(handle)
+                return handle
+            if handle.place == place_of(self._file):
+                return handle
+            if any(file != self._file and file.stat().st_size for file in self.files()):
+                with self._lock:
+                    self._idle.append(handle)  # so that the next call is refused as well
+                raise StoreError(
+                    f"{self.path}: another file was put in its place while it was in use, and the log of the old one "
+                    f"lies beside it: stop every program that uses it and delete {self.path.name}-wal"
+                )
+            self._drop(handle)
+
+    def _give(self, handle: Handle) -> None:
+        if handle.pid != os.getpid():
+            return  # a fork came back to its parent's block: see `_orphans`
+        if handle.sql.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # the connection is closed below, which rolls back as well
+                handle.sql.execute("ROLLBACK")
+        with self._lock:
+            if not handle.failed and not handle.sql.in_transaction and len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(handle)
+                return
+        self._drop(handle)
+
+    def _drop(self, handle: Handle) -> None:
+        self._all.discard(handle)
+        handle.sql.close()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Writers of one process wait here, in their order; those of others wait inside SQLite."""
+        if self._writing == threading.get_ident():
+            raise StoreError(f"{self.path}: this thread is writing already: end that block first")
+        lock = self._writer
+        if not lock.acquire(timeout=_sqlite_open.BUSY_SECONDS):
+            raise StoreError(f"{self.path}: another thread has been writing for {_sqlite_open.BUSY_SECONDS:.0f} s")
+        self._writing = threading.get_ident()
+        try:
+            yield
+        finally:
+            if lock is self._writer:  # not so in a fork
+                self._writing = None
+            lock.release()
+
+    def _empty_log(self, handle: Handle) -> None:
+        deadline = time.monotonic() + COMPACT_SECONDS
+        while True:
+            handle.run("PRAGMA busy_timeout = 100")  # this loop does the waiting
+            busy, _, _ = handle.run("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+            handle.run(f"PRAGMA busy_timeout = {round(_sqlite_open.BUSY_SECONDS * 1000)}")
+            if not busy:
+                return
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"{self.path}: somebody has been reading an old state of this file for {COMPACT_SECONDS:.0f} s, so "
+                    "bytes of deleted rows are still in its log: close that reader and call compact again"
+                )
+
+
+@contextlib.contextmanager
+def settled(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; when the block ends the file is on the disk, whole, under its own name.
+
+    Raises:
+        StoreError: if there is a file already, or it cannot be written; then nothing is left.
+    """
+    path = Path(os.path.abspath(path))
+    half = path.with_name(f".{path.name}.{secrets.token_hex(8)}.half")
+    try:
+        if path.exists():
+            raise StoreError(f"{path} is there already: choose another name for the backup")
+        if not path.parent.is_dir():
+            raise StoreError(f"{path}: the folder {path.parent} does not exist: make it first")
+        try:
+            os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # vectors are nobody else's business
+            yield half
+            _sync(half)
+            try:
+                os.link(half, path)  # unlike a rename it does not replace what came there meanwhile
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                os.rename(half, path)
+            _sync(path.parent)
+        finally:
+            for end in ("", "-wal", "-shm", "-journal"):
+                half.with_name(half.name + end).unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise StoreError(f"{path} is there already: choose another name for the backup") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written ({error}): choose another place for the backup") from error
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders, and keeps names by itself
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _after_fork() -> None:
+    for store in list(_stores):
+        _orphans.extend(store._all)
+        store._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
