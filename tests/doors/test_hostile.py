@@ -18,7 +18,7 @@ from vultus.cli import _draw, _exits, _options, _output, _words, identify
 from vultus.cli.__main__ import EXIT_CODES
 from vultus.errors import InputError, NoFace, StoreError
 from vultus.gallery import open_gallery
-from vultus.gallery.stores import sqlite
+from vultus.gallery.stores import _sqlite_open
 from vultus.io import images as io_images
 
 SPACE = "toy@000000000000"
@@ -235,7 +235,7 @@ def _break(kind: str, file: Path) -> None:
         ("text", "not a gallery"),
         ("truncated", "not a gallery"),
         ("directory", "directory"),
-        ("newer", "schema 1, found 99"),
+        ("newer", "schema 2, found 99"),
         ("other", "not a vultus gallery"),
         ("half", "damaged"),
         ("forged", "Mallory"),
@@ -258,7 +258,7 @@ def test_a_gallery_without_people_is_refused(vultus, photo, gallery_file) -> Non
 
 
 def test_a_locked_gallery_is_a_store_error(gallery_file, monkeypatch) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(_sqlite_open, "BUSY_SECONDS", 0.05)
     other = sqlite3.connect(gallery_file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with open_gallery(gallery_file) as gallery, pytest.raises(StoreError, match="another process"):

@@ -192,7 +192,14 @@ def test_enrolling_explains_what_it_refuses(pipe, photographs, tmp_path) -> None
         assert "similar size" in reasons[str(two)]
         assert "broken.jpg" in reasons[str(broken)]
         assert "Barack Obama" in reasons[str(obama)]
-        assert pipe.enroll("Somebody", [obama], gallery, force=True).used == 1
+        again = pipe.enroll("Somebody", [obama], gallery, force=True)  # one face of one picture is one person
+        assert (again.used, "already" in again.refused[0][1]) == (0, True)
+        copy = tmp_path / "copy.png"
+        io_images.write(copy, io_images.read(obama).pixels)
+        assert pipe.enroll("Somebody", [copy], gallery, force=True).used == 1
+        (face,) = gallery.faces(person_id=gallery.named("Somebody")[0].id)
+        assert face.box is not None
+        assert io_images.read(gallery.crop(face.id)).pixels.shape == (160, 160, 3)
 
 
 @pytest.mark.models

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 def _opened(name: str) -> Gallery:
     """A gallery that exists: looking for somebody must not make an empty one."""
     gallery = open_gallery(name)
-    if not gallery.store.path.exists():
+    if not gallery.store.exists():
         raise InputError(f"--gallery: expected a gallery, got nothing at {name}; make one with `vultus enroll FOLDER`")
     if not len(gallery):
         raise InputError(

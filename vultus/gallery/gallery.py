@@ -1,79 +1,77 @@
-"""People and their references: enroll, identify with a stated error rate or an abstention, search, remove.
+"""People and their references: enroll, identify with a stated error rate or an abstention, correct, erase.
 
-A gallery holds vectors of one embedding space. Search compares the probe with one fused reference per person, exactly,
-in memory; what another process writes is seen at the next call.
+A gallery is a store (the truth) and what its rows mean. It holds faces of people and of unknowns, each with a vector;
+the vectors of one person fuse into one reference, which a search compares the probe with. What another process writes
+is seen at the next call.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-import threading
 import unicodedata
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime, timezone
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
-from vultus.errors import InputError, SpaceMismatch
-from vultus.gallery import fuse
-from vultus.gallery.calibrate import Calibration, poor_quality
-from vultus.gallery.stores.sqlite import Photo, Roster, SqliteStore, Transaction
-from vultus.ops.vectors import top_k
-from vultus.types import F32, Decision, Identity, Match, Template, checked, is_number
+from vultus.errors import InputError
+from vultus.gallery import _enrolling, _identify, _links, audit, corrections, thresholds, unknown
+from vultus.gallery._book import Book, Pages, oldest_first, stored, unit_rows
+from vultus.gallery._roster import Current, same_space
+from vultus.gallery.audit import Pin
+from vultus.gallery.calibrate import Calibration
+from vultus.gallery.records import Entry, Link, Medium, NewFace, SecurityLevel, StoredFace
+from vultus.gallery.stores.opened import store_for
+from vultus.gallery.stores.schema import Row, Rows, Store
+from vultus.gallery.vault import Vault, load_key
+from vultus.types import F32, Decision, Identity, Match, Template
 
 __all__ = ["Gallery", "open_gallery"]
 
 
-def open_gallery(url_or_path: str | PathLike[str] = "people.db") -> Gallery:
+def open_gallery(url_or_path: str | PathLike[str] = "people.db", *, key: bytes | None = None) -> Gallery:
     """Open a gallery, or make one at the first use.
 
     Args:
-        url_or_path: a file, or "sqlite:///file" (three slashes: relative, four: absolute).
+        url_or_path: a file; "sqlite:///file" (three slashes: relative, four: absolute); "postgresql://..." or
+            "milvus://...".
+        key: 32 bytes, for a gallery that is encrypted; None: from the environment, see `vultus.gallery.vault`.
 
     Raises:
         InputError: if the URL names a store that does not exist.
+        MissingExtra: if the store's driver is not installed.
 
     Example:
         >>> open_gallery("sqlite:///people.db")
         Gallery('people.db')
     """
-    if not isinstance(url_or_path, (str, PathLike)):
-        raise InputError(f"gallery: expected a file or sqlite:///FILE, got {type(url_or_path).__name__}")
-    text = str(url_or_path)
-    scheme, found, rest = text.partition("://")
-    if found:
-        if scheme != "sqlite" or not rest.startswith("/") or len(rest) < 2:
-            raise InputError(f"gallery: expected a file or sqlite:///FILE, got {text!r}")
-        text = rest[1:]
-    if not text or "\0" in text or text == ":memory:":
-        raise InputError(f"gallery: expected the name of a file, got {str(url_or_path)!r}")
-    return Gallery(SqliteStore(Path(text)))
+    return Gallery(store_for(url_or_path), key=key)
 
 
 class Gallery:
     """People in a store; safe for several threads and processes.
 
+    Every call that writes is one transaction, takes `actor` (who does it) and leaves a row in the audit log.
+
     Args:
         store: where they are kept; see `open_gallery`.
+        key: for an encrypted gallery, see `open_gallery`.
     """
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store, *, key: bytes | None = None) -> None:
         self.store = store
-        self._roster: Roster | None = None
-        self._lock = threading.Lock()
+        self._key = key
+        self._current = Current(store, self._vault)
+        self._own: tuple[int, thresholds.OwnScores] | None = None
 
     def __repr__(self) -> str:
-        return f"Gallery({str(self.store.path)!r})"
+        name = self.store.url.removeprefix("sqlite:///")
+        return f"Gallery({name!r})"
 
-    def __reduce__(self) -> tuple[type[Gallery], tuple[SqliteStore]]:
-        return Gallery, (self.store,)
+    def __reduce__(self) -> tuple[type[Gallery], tuple[Store]]:
+        return Gallery, (self.store,)  # without the key: a copy takes it from the environment
 
     def __enter__(self) -> Gallery:
         return self
@@ -84,21 +82,60 @@ class Gallery:
         self.close()
 
     def __len__(self) -> int:
-        return len(self._current().ids)
+        return len(self._current.roster().ids)
+
+    @contextmanager
+    def pages(self) -> Iterator[Pages]:
+        """One consistent view of everything; for the modules of this folder."""
+        with self.store.read() as rows:
+            yield Pages(rows, self._vault(rows))
+
+    @contextmanager
+    def book(self, actor: str) -> Iterator[Book]:
+        """One transaction; for the modules of this folder."""
+        with self.store.write() as rows:
+            book = Book(rows, self._vault(rows), actor)
+            yield book
+            book.settle()
+
+    def _vault(self, rows: Rows) -> Vault:
+        if self._key is None and rows.get("facts", "encrypted") is not None:
+            self._key = load_key()
+        return Vault.open(rows, self._key)
+
+    def close(self) -> None:
+        """Close connections; the next call opens them again."""
+        self._current.forget()
+        self.store.close()
+
+    # -- people --------------------------------------------------------------------------------------------------
 
     @property
     def space(self) -> str | None:
-        """The embedding space, or None while nobody is enrolled."""
-        return self._current().space
+        """The embedding space in use, or None while nobody is enrolled."""
+        with self.pages() as pages:
+            return pages.space()
+
+    def spaces(self) -> list[str]:
+        """Every space with vectors; two while the gallery moves to another embedder."""
+        with self.pages() as pages:
+            return pages.spaces()
 
     def people(self) -> list[Identity]:
         """Everyone, ordered by name."""
-        return self.store.people()
+        with self.pages() as pages:
+            return [pages.identity(row) for row in _by_name(pages.rows.find("people"))]
+
+    def page(self, after: str | None = None, limit: int = 100) -> list[Identity]:
+        """Up to `limit` people after that key, ordered by key: for galleries too large for `people`."""
+        with self.pages() as pages:
+            rows = pages.rows.after("people", None if after is None else (after,), limit)
+            return [pages.identity(row) for row in rows]
 
     def named(self, name: str) -> list[Identity]:
         """Everyone of that name; names need not be unique."""
-        with self.store.read() as view:
-            return view.named(_name(name))
+        with self.pages() as pages:
+            return [pages.identity(row) for row in pages.named(_name(name))]
 
     def person(self, identity_id: str) -> Identity:
         """The person of that key.
@@ -106,14 +143,13 @@ class Gallery:
         Raises:
             InputError: if there is none.
         """
-        with self.store.read() as view:
-            return _known(view, identity_id)
+        with self.pages() as pages:
+            return pages.person(identity_id)
 
-    def close(self) -> None:
-        """Close the file; the next call opens it again."""
-        self.store.close()
-
-    # -- writing -------------------------------------------------------------------------------------------------
+    def attributes(self, identity_id: str) -> dict[str, Any]:
+        """What is kept of a person beside the name, to filter searches by."""
+        with self.pages() as pages:
+            return dict(pages.person_row(identity_id)["attributes"] or {})
 
     def enroll(
         self,
@@ -124,6 +160,7 @@ class Gallery:
         space: str,
         *,
         identity_id: str | None = None,
+        actor: str = "local",
     ) -> Identity:
         """Add photos to a person and fuse all of that person's photos into one reference, in one transaction.
 
@@ -137,71 +174,280 @@ class Gallery:
             media: N keys of the pictures (sha256), or None to use the sha256 of the vectors.
             space: embedding space of the vectors.
             identity_id: names the person when two share a name; a new key makes a new person.
+            actor: who does it.
 
         Raises:
-            InputError: if the vectors are not unit rows, lengths differ, or two people have that name and no key is
-                given.
+            InputError: if the vectors are not unit rows, lengths differ, two people have that name and no key is
+                given, or a link or the same-photo constraint forbids it.
             SpaceMismatch: if the gallery holds vectors of another space.
-            StoreError: if the file cannot be written; then nothing has changed.
+            StoreError: if the store cannot be written; then nothing has changed.
         """
-        name = _name(name)
-        if not isinstance(space, str) or not space:
-            raise InputError(f"space: expected the embedding space of the vectors, got {space!r}")
-        if identity_id is not None:
-            _key(identity_id)
-        rows = checked("vectors", np.atleast_2d(np.asarray(vectors)), (None, None))
-        if media is None:
-            media = [f"vector-{hashlib.sha256(row.tobytes()).hexdigest()}" for row in rows]
-        fuse.fuse_photos(rows, media, space, qualities)  # refuse before anything is locked
-        now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
-        given = [None] * len(rows) if qualities is None else list(qualities)
-        new = [Photo(m, Template(v, space).vector, q, now) for m, v, q in zip(media, rows, given, strict=True)]
-        with self.store.write() as change:
-            _check_space(change, space, rows.shape[1])
-            old = change.person(identity_id) if identity_id else _the_one(change.named(name), name)
-            photos = {photo.medium: photo for photo in (change.photos(old.id) if old else [])}
-            photos.update({photo.medium: photo for photo in new})
-            key = old.id if old else identity_id or uuid.uuid4().hex
-            person = Identity(key, name, _fused(list(photos.values()), space), old.enrolled_at if old else now)
-            change.put(person, list(photos.values()))
-            return _known(change, person.id)
+        new = _enrolling.new_faces(vectors, qualities, media, space)
+        return self.enroll_faces(name, new, space, identity_id=identity_id, actor=actor)
 
-    def rename(self, identity_id: str, name: str) -> Identity:
+    def enroll_faces(
+        self,
+        name: str,
+        faces: Sequence[NewFace],
+        space: str,
+        *,
+        identity_id: str | None = None,
+        actor: str = "local",
+    ) -> Identity:
+        """`enroll` for faces with their boxes, previews and sources.
+
+        A face that is kept as unknown already, by its picture and box, becomes this person's.
+        """
+        with self.book(actor) as book:
+            person_id = _enrolling.enroll(book, _name(name), list(faces), space, identity_id)
+            _told(book, "enroll", person_id, {"photos": len(faces), "space": space})
+            book.settle()
+            return book.person(person_id)
+
+    def rename(self, identity_id: str, name: str, *, actor: str = "local") -> Identity:
         """Give a person another name; two people may share one."""
         name = _name(name)
-        with self.store.write() as change:
-            person = replace(_known(change, identity_id), name=name)
-            change.put(person, change.photos(identity_id))
-        return person
+        with self.book(actor) as book:
+            corrections.rename(book, identity_id, name)
+            _told(book, "rename", identity_id)
+            return book.person(identity_id)
 
-    def remove_photo(self, identity_id: str, medium: str) -> Identity:
-        """Take a photo away from a person and fuse the others again.
+    def set_attributes(self, identity_id: str, attributes: Mapping[str, Any], *, actor: str = "local") -> Identity:
+        """Replace what is kept of a person beside the name: names with text, numbers, yes or no."""
+        with self.book(actor) as book:
+            corrections.set_attributes(book, identity_id, dict(attributes))
+            _told(book, "describe", identity_id)
+            return book.person(identity_id)
+
+    def remove_photo(self, identity_id: str, medium: str, *, actor: str = "local") -> Identity:
+        """Take a photo away from a person for good and fuse the others again.
 
         Raises:
             InputError: if the person has no such photo, or no other.
         """
-        with self.store.write() as change:
-            person = _known(change, identity_id)
-            rest = [photo for photo in change.photos(identity_id) if photo.medium != medium]
-            if len(rest) == person.template.n_images:
-                raise InputError(f"medium: expected a photo of {person.name!r}, got {medium!r}")
-            if not rest:
-                raise InputError(f"medium: {medium!r} is the only photo of {person.name!r}: remove the person instead")
-            person = replace(person, template=_fused(rest, person.template.space))
-            change.put(person, rest)
-        self.store.compact()
-        return person
+        with self.pages() as pages:
+            person = pages.person(identity_id)
+            mine = [face for face in pages.faces_of(identity_id) if face.medium == medium]
+        if not mine:
+            raise InputError(f"medium: expected a photo of {person.name!r}, got {medium!r}")
+        if len(mine) == person.template.n_images:
+            raise InputError(f"medium: {medium!r} is the only photo of {person.name!r}: remove the person instead")
+        for face in mine:
+            self.remove_face(face.id, actor=actor)
+        return self.person(identity_id)
 
-    def remove(self, identity_id: str) -> None:
+    def remove_face(self, face_id: str, *, actor: str = "local") -> None:
+        """Erase one face with its vector and crop; its person's reference is fused from the others.
+
+        Raises:
+            InputError: if there is no such face, or it is its person's only one.
+        """
+        with self.book(actor) as book:
+            book.drop_face(book.face(face_id))
+            _told(book, "remove_face", face_id)
+        self.store.compact()
+
+    def remove(self, identity_id: str, *, actor: str = "local") -> None:
         """Remove a person and all their photos; the bytes are overwritten in the file.
 
         Raises:
             InputError: if there is no person of that key.
         """
-        with self.store.write() as change:
-            if not change.delete(_key(identity_id)):
-                raise InputError(f"identity: expected the key of an enrolled person, got {identity_id!r}")
+        with self.book(actor) as book:
+            book.person_row(identity_id)
+            for face in book.faces_of(identity_id):
+                book.drop_face(face)
+            book.drop_person(identity_id)
+            _told(book, "remove", identity_id)
         self.store.compact()
+
+    # -- faces ---------------------------------------------------------------------------------------------------
+
+    def add_faces(
+        self,
+        faces: Sequence[NewFace],
+        space: str,
+        *,
+        media: Sequence[Medium] = (),
+        actor: str = "local",
+    ) -> list[StoredFace]:
+        """Keep faces of pictures, in one transaction; who they are is left open.
+
+        A face that is there already, by its picture and box, keeps its key, its person and its links and gets the new
+        vector: adding a picture twice changes nothing.
+
+        Args:
+            faces: of any number of pictures.
+            space: embedding space of their vectors: the one in use or, during a migration, the next one.
+            media: pictures to note as processed, such as those on which no face was found.
+            actor: who does it.
+
+        Returns:
+            The faces as they are kept, in the order given.
+
+        Raises:
+            SpaceMismatch: if the gallery is of another space.
+        """
+        with self.book(actor) as book:
+            for medium in media:
+                size = (medium.height, medium.width) if medium.height and medium.width else None
+                book.add_medium(medium.medium, medium.source, size, exclusive=medium.exclusive)
+            if faces:
+                _enrolling.claim(book, space, len(faces[0].vector))
+            kept = unknown.add_faces(book, faces, space)
+            _told(book, "add_faces", "", {"faces": len(kept), "space": space if faces else None})
+            return kept
+
+    def has_media(self, media: Iterable[str], space: str) -> set[str]:
+        """The pictures, of those named, that are kept with a vector of this space for every face found on them."""
+        with self.pages() as pages:
+            return unknown.complete_media(pages, media, space)
+
+    def owners(self, faces: Sequence[NewFace]) -> list[str | None]:
+        """Whose faces these are already, by picture and box: names of people, or None."""
+        with self.pages() as pages:
+            there = [unknown.place(pages, face.medium, [face])[0] for face in faces]
+            keys = [face.person_id if face else None for face in there]
+            return [str(pages.person_row(key)["name"]) if key else None for key in keys]
+
+    def face(self, face_id: str) -> StoredFace:
+        """A face; InputError when there is none of that key."""
+        with self.pages() as pages:
+            return pages.face(face_id)
+
+    def faces(
+        self,
+        *,
+        person_id: str | None = None,
+        unknown: bool = False,
+        cluster: str | None = None,
+        medium: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[StoredFace]:
+        """Stored faces, ordered by key when paged and by age otherwise.
+
+        Args:
+            person_id: of this person only.
+            unknown: of nobody only.
+            cluster: of this cluster only.
+            medium: on this picture only.
+            after: start after this key.
+            limit: at most so many.
+        """
+        equal: dict[str, Any] = {"person_id": person_id} if person_id else {"person_id": None} if unknown else {}
+        equal |= {"cluster": cluster} if cluster else {}
+        equal |= {"medium": medium} if medium else {}
+        with self.pages() as pages:
+            if limit is None and after is None:
+                return oldest_first(stored(row) for row in pages.rows.find("faces", **equal))
+            rows = pages.rows.after("faces", None if after is None else (after,), limit or 2**31, **equal)
+            return [stored(row) for row in rows]
+
+    def crop(self, face_id: str) -> bytes | None:
+        """The small JPEG of a face, or None when none was kept."""
+        with self.pages() as pages:
+            return pages.crop(pages.face(face_id))
+
+    def vectors_of(self, face_ids: Sequence[str], space: str | None = None) -> F32:
+        """(N, D) vectors of faces in a space; the one in use unless given.
+
+        Raises:
+            InputError: if a face is not there or has no vector of that space.
+        """
+        with self.pages() as pages:
+            name = space or pages.space()
+            found = [pages.vector(pages.face(key), str(name)) for key in face_ids]
+        for key, vector in zip(face_ids, found, strict=True):
+            if vector is None:
+                raise InputError(f"face {key}: expected a vector of {name}, found none")
+        return np.stack([v for v in found if v is not None]) if found else np.zeros((0, 0), np.float32)
+
+    # -- corrections ---------------------------------------------------------------------------------------------
+
+    def assign(
+        self, face_ids: Sequence[str], *, person_id: str | None = None, name: str | None = None, actor: str = "local"
+    ) -> Identity:
+        """Say who faces are: a person by key, or by a name, which makes a new person when nobody is called so.
+
+        Raises:
+            InputError: if a link or the same-photo constraint forbids it, or a person would be left without a face.
+        """
+        with self.book(actor) as book:
+            name = None if name is None else _name(name)
+            key = corrections.assign(book, face_ids, person_id=person_id, name=name)
+            _told(book, "assign", key, {"faces": len(face_ids)})
+            return book.person(key)
+
+    def unassign(self, face_ids: Sequence[str], *, actor: str = "local") -> None:
+        """Say that nobody knows who faces are."""
+        with self.book(actor) as book:
+            corrections.unassign(book, face_ids)
+            _told(book, "unassign", "", {"faces": len(face_ids)})
+
+    def merge(self, keep_id: str, absorb_id: str, *, actor: str = "local") -> Identity:
+        """Two people are one; `keep_id` keeps the name.
+
+        Raises:
+            InputError: if both are the same, or a link or the same-photo constraint says that they are two.
+        """
+        with self.book(actor) as book:
+            corrections.merge(book, keep_id, absorb_id)
+            _told(book, "merge", keep_id, {"absorbed": absorb_id})
+            return book.person(keep_id)
+
+    def split(self, person_id: str, face_ids: Sequence[str], name: str, *, actor: str = "local") -> Identity:
+        """One person is two: these faces become a new person of that name."""
+        with self.book(actor) as book:
+            new = corrections.split(book, person_id, face_ids, _name(name))
+            _told(book, "split", person_id, {"faces": len(face_ids), "into": new})
+            return book.person(new)
+
+    def link(self, kind: str, a: str, b: str, *, actor: str = "local") -> Link:
+        """Keep that two faces show one person ("must"), that they do not ("cannot"), or that face a is not person b.
+
+        Raises:
+            InputError: if it contradicts what was said before or who the faces are.
+        """
+        with self.book(actor) as book:
+            made = corrections.link(book, kind, a, b)
+            _told(book, "link", a, {"kind": kind, "other": b})
+            return made
+
+    def unlink(self, link_id: str, *, actor: str = "local") -> None:
+        """Forget a link; faces stay where they are."""
+        with self.book(actor) as book:
+            corrections.unlink(book, link_id)
+            _told(book, "unlink", "", {"link": link_id})
+
+    def links(self, key: str | None = None) -> list[Link]:
+        """Every link, or those that name a face or a person, oldest first."""
+        with self.pages() as pages:
+            if key is not None:
+                return _links.links_of(pages, key)
+            return sorted((_links.record(row) for row in pages.rows.find("links")), key=lambda link: (link.at, link.id))
+
+    def set_exclusive(self, medium: str, value: bool, *, actor: str = "local") -> None:
+        """Whether the faces of a picture are different people; no for a collage or a mirror."""
+        with self.book(actor) as book:
+            corrections.exclusive(book, medium, value)
+            _told(book, "set_exclusive", "", {"exclusive": value})
+
+    def history(self, limit: int = 50) -> list[Entry]:
+        """The newest corrections, newest first."""
+        with self.pages() as pages:
+            return [corrections.entry(row) for row in pages.rows.find("undo")[::-1][:limit]]
+
+    def undo(self, seq: int | None = None, *, actor: str = "local") -> Entry:
+        """Take back the newest correction that stands, or the one of that number.
+
+        Raises:
+            InputError: if there is none, or something changed since that stands in the way.
+        """
+        with self.book(actor) as book:
+            done = corrections.undo(book, seq)
+            _told(book, "undo", "", {"undone": done.seq})
+            return done
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -233,97 +479,78 @@ class Gallery:
         Returns:
             N sentences.
         """
-        rows = checked("vectors", np.atleast_2d(np.asarray(vectors)), (None, None))
-        roster = self._current()
-        _same_space(space, calibration.space)
-        given = [None] * len(rows) if qualities is None else list(qualities)
-        reasons = ["" if q is None else poor_quality(q) for q in given]
-        bar, _ = calibration.threshold(fmr)
-        good = [i for i, reason in enumerate(reasons) if not reason]
-        for i, odd in zip(good, fuse.misfits(rows[good], bar), strict=True):
-            if odd:
-                reasons[i] = "does not look like the other photos of this person"
-        if roster.ids:
-            _same_space(space, roster.space)
-            if rows.shape[1] != roster.vectors.shape[1]:
-                raise InputError(f"vectors: expected {roster.vectors.shape[1]} numbers per row, got {rows.shape[1]}")
-            crowd = max(fmr / len(roster.ids), calibration.smallest_fmr)  # each enrolled person is a chance to be wrong
-            strict = max(bar, calibration.threshold(crowd)[0])
-            known = [_held_against(row, roster, _name(name) if name else "", bar, strict) for row in rows]
-            reasons = [reason or found for reason, found in zip(reasons, known, strict=True)]
-        return reasons
+        rows = unit_rows(vectors)
+        same_space(space, calibration.space)
+        known = _name(name) if name else ""
+        return _enrolling.screen(self._current.roster(), rows, space, calibration, qualities, known, fmr)
 
-    def search(self, probe: Template, k: int = 5) -> list[Match]:
+    def search(self, probe: Template, k: int = 5, *, where: Mapping[str, Any] | None = None) -> list[Match]:
         """The k most similar people, best first, without a decision.
+
+        Args:
+            probe: vector with its space.
+            k: at most so many.
+            where: only people whose attributes equal these.
 
         Raises:
             SpaceMismatch: if the probe is of another space.
             InputError: if k is below 1.
         """
-        if not isinstance(probe, Template):
-            raise InputError(f"probe: expected a template (Encoded.template gives one), got {type(probe).__name__}")
-        if not isinstance(k, int) or k < 1:
-            raise InputError(f"k: expected at least 1 person, a whole number, got {k!r}")
-        roster = self._current()
-        if not roster.ids:
-            return []
-        scores = _scores(probe, roster)
-        best = top_k(scores[None], k)[0]
-        return [
-            Match(roster.ids[i], roster.names[i], float(scores[i]), rank) for rank, i in enumerate(best.tolist(), 1)
-        ]
+        return _identify.search(self._current.roster(), probe, k, where)
 
     def identify(
-        self, probe: Template, *, calibration: Calibration, fmr: float = 1e-3, min_quality: float | None = None
+        self,
+        probe: Template,
+        *,
+        calibration: Calibration,
+        fmr: float = 1e-3,
+        fpir: float | None = None,
+        min_quality: float | None = None,
+        where: Mapping[str, Any] | None = None,
     ) -> Decision:
         """Say who it is, or that it is a stranger, or abstain.
 
         It abstains when the picture is too poor and when the two best people are too close: within half of the score
         that separates FMR `fmr` from ten times that rate. Every enrolled person is one more chance to be wrong, so the
-        rate of naming a stranger is `expected_fpir(fmr)`; to hold that rate instead, pass `fmr=fmr_for_fpir(rate)`.
+        rate of naming a stranger is `expected_fpir(fmr)`. `fpir` holds that rate instead, whatever the size of the
+        gallery: the threshold is the stricter one of 1 - (1 - FMR)^N and of this gallery's own faces, each searched
+        among everybody but its own person.
 
         Args:
             probe: vector with its space and, if known, its quality.
             calibration: gives the threshold; of the same space.
             fmr: false match rate of one comparison.
+            fpir: share of searches with a stranger that may name somebody; takes the place of `fmr`.
             min_quality: abstain below it; None means the house's.
+            where: only people whose attributes equal these.
 
         Raises:
             SpaceMismatch: if spaces differ.
             InputError: if the calibration cannot support that rate.
         """
-        if not isinstance(calibration, Calibration):
-            raise InputError(f"calibration: expected one of vultus.gallery.calibrate, got {type(calibration).__name__}")
-        best = self.search(probe, 2)
-        _same_space(probe.space, calibration.space)
-        bar, rate = calibration.threshold(fmr)
-        n = len(self._current().ids)
-        verdict = Decision("reject", best[0].score if best else None, bar, rate, calibration.describe())
-        poor = "" if probe.quality is None else poor_quality(probe.quality, min_quality)
-        if poor:
-            return replace(verdict, outcome="abstain", reason=poor)
-        if not best:
-            return replace(verdict, reason="the gallery is empty")
-        top = best[0]
-        if top.score < bar:
-            return replace(
-                verdict, reason=f"nobody of {n} is alike enough: the closest, {top.name}, is {top.score:.3f}"
-            )
-        margin = calibration.margin(fmr)
-        if len(best) > 1 and top.score - best[1].score < margin:
-            return replace(
-                verdict,
-                outcome="abstain",
-                match=top,
-                reason=f"{top.name} ({top.score:.3f}) and {best[1].name} ({best[1].score:.3f}) are too close to tell "
-                f"apart: {margin:.3f} is needed",
-            )
-        chance = _expected_fpir(rate.value if rate.value is not None else fmr, n)
-        return replace(
-            verdict,
-            outcome="accept",
-            match=top,
-            reason=f"a stranger would be named, as one of {n} people, in about {chance:.2%} of searches",
+        roster = self._current.roster()
+        strict = None
+        if fpir is not None:
+            fmr = thresholds.fmr_for_fpir(fpir, len(roster.ids))
+            strict = thresholds.threshold_for_fpir(self._own_scores(), fpir)
+        return _identify.identify(roster, probe, calibration, _identify.Level(fmr, strict, min_quality, where))
+
+    def suggest(self, face_id: str, *, calibration: Calibration, fmr: float = 1e-3) -> Decision:
+        """Who an unknown stored face may be, never against a link or the same-photo constraint.
+
+        Raises:
+            InputError: if there is no such face, or it has no vector of the space in use.
+        """
+        with self.pages() as pages:
+            face = pages.face(face_id)
+            never = frozenset(_links.forbidden_people(pages, face))
+            space = str(pages.space())
+            vector = pages.vector(face, space)
+        if vector is None:
+            raise InputError(f"face {face_id}: expected a vector of {space}, found none")
+        probe = Template(vector, space, face.quality, media=(face.medium,))
+        return _identify.identify(
+            self._current.roster(), probe, calibration, _identify.Level(fmr, never=never, min_quality=None)
         )
 
     def expected_fpir(self, fmr: float) -> float:
@@ -333,110 +560,76 @@ class Gallery:
         2,000 strangers at FMR 1e-4 and 1e-5 it says .144 and .015; MobileFaceNet named .118 and .018 of the strangers
         and abstained on .038 and none, dlib's network named .106 and .025 and abstained on .097 and .007.
         """
-        return _expected_fpir(fmr, len(self))
+        return thresholds.expected_fpir(fmr, len(self))
 
     def fmr_for_fpir(self, fpir: float) -> float:
         """The false match rate per comparison that keeps the share of strangers named at `fpir`."""
-        if not is_number(fpir) or not 0.0 < fpir < 1.0:
-            raise InputError(f"fpir: expected a share between 0 and 1, got {fpir!r}")
-        return -math.expm1(math.log1p(-fpir) / max(len(self), 1))
+        return thresholds.fmr_for_fpir(fpir, len(self))
+
+    def security(self, calibration: Calibration, fmr: float) -> SecurityLevel:
+        """What a false match rate means in this gallery: threshold, strangers named, own people missed."""
+        same_space(calibration.space, self.space or calibration.space)
+        return thresholds.level(self._own_scores(), calibration, fmr)
+
+    def _own_scores(self) -> thresholds.OwnScores:
+        """Scores of the gallery's own faces; measured again when somebody has written."""
+        roster = self._current.roster()
+        if self._own is None or self._own[0] != roster.revision:
+            with self.pages() as pages:
+                self._own = (roster.revision, _identify.measure(pages, roster))
+        return self._own[1]
+
+    # -- the gallery itself --------------------------------------------------------------------------------------
+
+    def fact(self, key: str) -> str | None:
+        """A setting kept with the gallery under "user:" + key, or None."""
+        with self.pages() as pages:
+            row = pages.rows.get("facts", f"user:{key}")
+            return None if row is None else str(row["value"])
+
+    def set_fact(self, key: str, value: str | None, *, actor: str = "local") -> None:
+        """Keep a setting with the gallery; None drops it."""
+        with self.book(actor) as book:
+            book.fact(f"user:{key}", value)
+            _told(book, "set_fact", "")
+
+    def audit(self, after: int = 0, limit: int = 100) -> list[Row]:
+        """Rows of the audit log after that number, oldest first."""
+        with self.pages() as pages:
+            return audit.page(pages.rows, after, limit)
+
+    def verify_audit(self, pinned: Pin | None = None) -> list[str]:
+        """Everything wrong with the audit log, in words; empty when nothing is."""
+        with self.pages() as pages:
+            return audit.verify(pages.rows, mac=pages.vault.mac, pinned=pinned)
 
     def damage(self) -> list[str]:
-        """Everything wrong with the file: SQLite's own check, checksums, references that their photos do not give."""
+        """Everything wrong with the store: its own check, checksums, references that their faces do not give."""
         found = self.store.damage()
-        for person in self.people():
-            with self._view(person.id) as photos:
-                again = _fused(photos, person.template.space)
-            if not np.array_equal(again.vector, person.template.vector):
-                found.append(f"the reference of {person.name!r} ({person.id}) is not the one fused from its photos")
+        with self.pages() as pages:
+            for row in _by_name(pages.rows.find("people")):
+                person = pages.identity(row)
+                again = pages.fused(person.id, person.template.space)
+                if not np.array_equal(again.vector, person.template.vector):
+                    found.append(f"the reference of {person.name!r} ({person.id}) is not the one fused from its photos")
         return found
 
-    @contextmanager
-    def _view(self, identity_id: str) -> Iterator[list[Photo]]:
-        with self.store.read() as view:
-            yield view.photos(identity_id)
 
-    def _current(self) -> Roster:
-        """The people as they are now; read again only when somebody has written."""
-        with self._lock:
-            if self._roster is None or self._roster.revision != self.store.revision():
-                self._roster = self.store.roster()
-            return self._roster
+def _told(book: Book, verb: str, subject: str, details: Mapping[str, Any] | None = None) -> None:
+    audit.append(book.rows, actor=book.actor, verb=verb, subject=subject, details=details, mac=book.vault.mac)
 
 
-def _held_against(row: F32, roster: Roster, name: str, bar: float, strict: float) -> str:
-    """What people enrolled before say about a photo that is said to show `name`; `strict` is the bar for the others."""
-    scores = roster.vectors @ row
-    mine = np.array([other == name for other in roster.names])
-    if mine.any() and scores[mine].max() < bar:
-        return f"does not look like {name} as enrolled before ({scores[mine].max():.3f} < {bar:.3f})"
-    if not mine.all():
-        best = int(np.argmax(np.where(mine, -np.inf, scores)))
-        if scores[best] >= strict and (not mine.any() or scores[best] > scores[mine].max()):
-            return f"looks like {roster.names[best]}, who is enrolled already ({scores[best]:.3f} >= {strict:.3f})"
-    return ""
-
-
-def _scores(probe: Template, roster: Roster) -> F32:
-    _same_space(probe.space, roster.space)
-    if len(probe.vector) != roster.vectors.shape[1]:
-        raise InputError(f"probe: expected {roster.vectors.shape[1]} numbers, got {len(probe.vector)}")
-    scores: F32 = np.clip(roster.vectors @ probe.vector, -1.0, 1.0)
-    return scores
-
-
-def _fused(photos: Sequence[Photo], space: str) -> Template:
-    vectors = np.stack([photo.vector for photo in photos])
-    return fuse.fuse_photos(vectors, [p.medium for p in photos], space, [p.quality for p in photos])
+def _by_name(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row["name"], row["id"]))
 
 
 def _name(name: str) -> str:
     """One spelling per name: without blank ends, and in Unicode NFC, so that é is one letter whoever typed it."""
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"name: expected some text, got {name!r}")
-    return _writable("name", unicodedata.normalize("NFC", name.strip()))
-
-
-def _key(identity_id: str) -> str:
-    if not isinstance(identity_id, str) or not identity_id:
-        raise InputError(f"identity: expected the key of a person, got {identity_id!r}")
-    return _writable("identity", identity_id)
-
-
-def _writable(what: str, text: str) -> str:
+    text = unicodedata.normalize("NFC", name.strip())
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{what}: expected letters that UTF-8 can hold, got {text!r}") from error
+        raise InputError(f"name: expected letters that UTF-8 can hold, got {text!r}") from error
     return text
-
-
-def _the_one(people: Sequence[Identity], name: str) -> Identity | None:
-    if len(people) > 1:
-        ids = ", ".join(person.id for person in people)
-        raise InputError(f"name: {len(people)} people are called {name!r} ({ids}): say which by identity_id")
-    return people[0] if people else None
-
-
-def _known(view: Transaction, identity_id: str) -> Identity:
-    person = view.person(_key(identity_id))
-    if person is None:
-        raise InputError(f"identity: expected the key of an enrolled person, got {identity_id!r}")
-    return person
-
-
-def _check_space(view: Transaction, space: str, dim: int) -> None:
-    _same_space(space, view.space() or space)
-    if view.dim() not in (None, dim):
-        raise InputError(f"vectors: expected {view.dim()} numbers per row as in this gallery, got {dim}")
-
-
-def _same_space(left: str, right: str | None) -> None:
-    if left != right:
-        raise SpaceMismatch(left, str(right))
-
-
-def _expected_fpir(fmr: float, n: int) -> float:
-    if not is_number(fmr) or not 0.0 <= fmr <= 1.0:
-        raise InputError(f"fmr: expected a share from 0 to 1, got {fmr!r}")
-    return 1.0 if fmr == 1.0 and n else -math.expm1(n * math.log1p(-min(fmr, 1 - 1e-16)))

@@ -32,7 +32,7 @@ from vultus.io import _jpeg, _modes
 from vultus.io.files import read_bytes, write_bytes
 from vultus.types import U8, Image
 
-__all__ = ["SUFFIXES", "Limits", "Source", "list_pictures", "read", "read_many", "write"]
+__all__ = ["SUFFIXES", "Limits", "Source", "encode", "list_pictures", "read", "read_many", "write"]
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | PIL.Image.Image | np.ndarray[Any, Any] | Image
 Truncated = Literal["refuse", "accept"]
@@ -171,10 +171,26 @@ def write(path: str | os.PathLike[str], pixels: U8, *, quality: int = 95) -> Non
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path: expected the path of a file, got {type(path).__name__}")
     target = Path(path)
+    write_bytes(target, encode(pixels, target.suffix, quality=quality, name=str(target)))
+
+
+def encode(pixels: U8, suffix: str = ".jpg", *, quality: int = 95, name: str = "picture") -> bytes:
+    """Encode a picture in memory; what comes out holds pixels only, no EXIF, GPS, serial numbers or profiles.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        suffix: .png (lossless), .jpg, .jpeg or .webp.
+        quality: 1-100, for JPEG and WebP.
+        name: what it is called in errors.
+
+    Raises:
+        InputError: the array is not a picture, or too large for the format.
+        StoreError: unknown suffix, or the encoder failed.
+    """
     _modes.check_array(pixels)
     if not 1 <= quality <= 100:
         raise InputError(f"quality: expected 1 to 100, got {quality}")
-    suffix = target.suffix.lower()
+    suffix = suffix.lower()
     options: dict[str, list[int]] = {
         ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
@@ -183,19 +199,17 @@ def write(path: str | os.PathLike[str], pixels: U8, *, quality: int = 95) -> Non
     }
     if suffix not in options:
         raise StoreError(
-            f"{target}: expected a name that ends in .png, .jpg, .jpeg or .webp, got {suffix or 'no suffix'!r}"
+            f"{name}: expected a name that ends in .png, .jpg, .jpeg or .webp, got {suffix or 'no suffix'!r}"
         )
     side_limit = {".webp": 16383, ".png": 1_000_000}.get(suffix, 65500)
     if max(pixels.shape[:2]) > side_limit:
-        raise InputError(
-            f"{target}: {suffix} holds at most {side_limit} pixels a side, got {pixels.shape[:2]}: use .png"
-        )
+        raise InputError(f"{name}: {suffix} holds at most {side_limit} pixels a side, got {pixels.shape[:2]}: use .png")
     done, encoded = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options[suffix])
     if not done:
         raise StoreError(
-            f"{target}: a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels could not be encoded as {suffix}"
+            f"{name}: a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels could not be encoded as {suffix}"
         )
-    write_bytes(target, encoded.tobytes())
+    return bytes(encoded.tobytes())
 
 
 def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:

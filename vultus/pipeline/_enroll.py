@@ -17,6 +17,7 @@ from vultus.gallery import Gallery
 from vultus.io.files import read_bytes
 from vultus.io.images import Limits, list_pictures
 from vultus.pipeline._encode import Encoded
+from vultus.pipeline._previews import new_face, previews
 from vultus.types import Identity
 
 if TYPE_CHECKING:
@@ -70,7 +71,13 @@ def people_folders(folder: str | os.PathLike[str]) -> dict[str, list[Path]]:
 
 
 def enroll(
-    pipe: Pipeline, name: str, pictures: Sequence[Picture], gallery: Gallery, *, force: bool = False
+    pipe: Pipeline,
+    name: str,
+    pictures: Sequence[Picture],
+    gallery: Gallery,
+    *,
+    force: bool = False,
+    actor: str = "local",
 ) -> Enrollment:
     """See `Pipeline.enroll`."""
     name = unicodedata.normalize("NFC", name.strip())
@@ -79,6 +86,7 @@ def enroll(
     usable: list[tuple[Encoded, int]] = []
     refused: list[tuple[str, str]] = []
     seen: dict[str, str] = {}
+    read: list[tuple[Picture, Encoded]] = []
     for picture, result in zip(fresh, pipe.stream(fresh), strict=True):
         label = str(picture) if isinstance(picture, (str, Path)) else "picture"
         reason = _unusable(result)
@@ -88,19 +96,18 @@ def enroll(
             refused.append((label, f"the same file as {seen[result.sha256]}"))
         elif isinstance(result, Encoded):
             seen[result.sha256] = label
+            read.append((picture, result))
             usable.append((result, result.main()))
+    usable, theirs = _free(usable, name, gallery)
+    refused += theirs
     if usable and not force:
         usable, unlike = _screened(pipe, name, usable, gallery)
         refused += unlike
     if usable:
-        gallery.enroll(
-            name,
-            np.stack([e.embedded.vec[i] for e, i in usable]),
-            [float(e.quality[i]) for e, i in usable],
-            [e.sha256 for e, _ in usable],
-            pipe.space,
-        )
-    same = [person for person in gallery.people() if person.name == name]
+        picture_of = {encoded.sha256: picture for picture, encoded in read}
+        faces = [new_face(e, i, previews(picture_of[e.sha256], e)[i]) for e, i in usable]
+        gallery.enroll_faces(name, faces, pipe.space, actor=actor)
+    same = gallery.named(name)
     known = len(pictures) - len(fresh)
     return Enrollment(name, same[0] if len(same) == 1 else None, len(usable), known, tuple(refused))
 
@@ -111,6 +118,17 @@ def enroll_folder(
     """Enroll every person of a folder, one transaction each; run again after an interruption to go on."""
     for name, photos in people_folders(folder).items():
         yield enroll(pipe, name, photos, gallery, force=force)
+
+
+def _free(
+    usable: list[tuple[Encoded, int]], name: str, gallery: Gallery
+) -> tuple[list[tuple[Encoded, int]], list[tuple[str, str]]]:
+    """Faces that are nobody else's; a face of a picture is one person, so that is not a matter of likeness."""
+    owners = gallery.owners([new_face(encoded, index) for encoded, index in usable])
+    pairs = list(zip(usable, owners, strict=True))
+    why = "this face of this picture is {}'s already: assign the face to {} instead"
+    refused = [(str(e.source), why.format(owner, name)) for (e, _), owner in pairs if owner not in (None, name)]
+    return [pair for pair, owner in pairs if owner in (None, name)], refused
 
 
 def _screened(
@@ -141,7 +159,7 @@ def _unusable(result: Encoded | VultusError) -> str:
 
 
 def _media_of(gallery: Gallery, name: str) -> set[str]:
-    return {medium for person in gallery.people() if person.name == name for medium in person.template.media}
+    return {medium for person in gallery.named(name) for medium in person.template.media}
 
 
 def _sha256(path: str | Path) -> str:

@@ -199,7 +199,15 @@ class Pipeline:
                 raise SpaceMismatch(template.space, self.space)
         return self._noted(self.calibration.decide(one, other, fmr=fmr))
 
-    def enroll(self, name: str, pictures: Sequence[Picture], gallery: Gallery, *, force: bool = False) -> Enrollment:
+    def enroll(
+        self,
+        name: str,
+        pictures: Sequence[Picture],
+        gallery: Gallery,
+        *,
+        force: bool = False,
+        actor: str = "local",
+    ) -> Enrollment:
         """Add photos of one person to a gallery, in one transaction.
 
         A photo is refused, with the reason, when it shows no face or two faces of similar size, when its quality is too
@@ -210,6 +218,7 @@ class Pipeline:
             pictures: photos; those that are in the gallery already are left alone.
             gallery: see `vultus.open_gallery`.
             force: enroll what shows a face even when quality or likeness speak against it.
+            actor: who does it, for the audit log.
 
         Raises:
             InputError: if the name is blank, or the gallery is none.
@@ -219,7 +228,7 @@ class Pipeline:
             raise InputError(f"name: expected some text, got {name!r}")
         self.check(gallery)
         many = [pictures] if isinstance(pictures, ONE) or not isinstance(pictures, Iterable) else list(pictures)
-        return _enroll.enroll(self, name, many, gallery, force=force)
+        return _enroll.enroll(self, name, many, gallery, force=force, actor=actor)
 
     def enroll_folder(
         self, folder: str | PathLike[str], gallery: Gallery, *, force: bool = False

@@ -156,7 +156,7 @@ def test_a_gallery_of_another_version(tmp_path):
     sql.execute("PRAGMA user_version = 99")
     sql.commit()
     sql.close()
-    with pytest.raises(StoreError, match="schema 1, found 99"):
+    with pytest.raises(StoreError, match="schema 2, found 99"):
         open_gallery(path).people()
 
 
@@ -178,9 +178,9 @@ def test_swapped_vectors_are_noticed(tmp_path):
     path = tmp_path / "people.db"
     _filled(path)
     sql = sqlite3.connect(path)
-    (a, va, ca), (b, vb, cb) = sql.execute("SELECT id, vector, checksum FROM people LIMIT 2").fetchall()
-    sql.execute("UPDATE people SET vector = ?, checksum = ? WHERE id = ?", (vb, cb, a))
-    sql.execute("UPDATE people SET vector = ?, checksum = ? WHERE id = ?", (va, ca, b))
+    (a, va, ca), (b, vb, cb) = sql.execute("SELECT person_id, vector, checksum FROM templates LIMIT 2").fetchall()
+    sql.execute("UPDATE templates SET vector = ?, checksum = ? WHERE person_id = ?", (vb, cb, a))
+    sql.execute("UPDATE templates SET vector = ?, checksum = ? WHERE person_id = ?", (va, ca, b))
     sql.commit()
     sql.close()
     with open_gallery(path) as gallery, pytest.raises(StoreError, match="damaged"):
@@ -199,9 +199,9 @@ def test_a_truncated_file(tmp_path):
 def test_no_room(tmp_path):
     with open_gallery(tmp_path / "people.db") as gallery:
         gallery.enroll("Ada", _rows(0), None, None, SPACE)
-        with gallery.store.read() as view:
-            pages = view._sql.execute("PRAGMA page_count").fetchone()[0]
-            view._sql.execute(f"PRAGMA max_page_count = {pages}")
+        with gallery.store._connected() as handle:
+            pages = handle.run("PRAGMA page_count")[0][0]
+            handle.run(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreError, match="no room"):
             gallery.enroll("Eve", _rows(1, 200), None, None, SPACE)
         assert [p.name for p in gallery.people()] == ["Ada"]
@@ -211,8 +211,8 @@ def test_no_room(tmp_path):
 def test_no_permission(tmp_path):
     with open_gallery(tmp_path / "people.db") as gallery:
         gallery.enroll("Ada", _rows(0), None, None, SPACE)
-        with gallery.store.read() as view:
-            view._sql.execute("PRAGMA query_only = ON")  # what a read-only file gives, for root as well
+        with gallery.store._connected() as handle:
+            handle.run("PRAGMA query_only = ON")  # what a read-only file gives, for root as well
         with pytest.raises(StoreError, match="may be written"):
             gallery.enroll("Eve", _rows(1), None, None, SPACE)
         assert [p.name for p in gallery.people()] == ["Ada"]
@@ -232,7 +232,7 @@ def test_no_folder_and_a_folder_instead_of_a_file(tmp_path):
 
 
 def test_busy_for_too_long(tmp_path, monkeypatch):
-    from vultus.gallery.stores import sqlite as module
+    from vultus.gallery.stores import _sqlite_open as module
 
     monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
     path = tmp_path / "people.db"
