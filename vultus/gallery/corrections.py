@@ -188,7 +188,7 @@ def link(book: Book, kind: str, a: str, b: str) -> Link:
         people.add(other.person_id)
         steps += _bring_together(book, one, other) if kind == "must" else []
         summary = "two faces show one person" if kind == "must" else "two faces show different people"
-    steps.append({"op": "drop_link", "id": made.id})
+    steps.insert(0, {"op": "drop_link", "id": made.id})  # first: it may forbid what the other steps do
     note(book, "link", {key for key in people if key}, summary, steps)
     return made
 
