@@ -7,7 +7,6 @@ is seen at the next call.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -17,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from vultus.errors import InputError
-from vultus.gallery import _enrolling, _identify, _links, audit, corrections, thresholds, unknown
+from vultus.gallery import _enrolling, _identify, _links, audit, thresholds, unknown
 from vultus.gallery._book import Book, Pages, oldest_first, stored, unit_rows
+from vultus.gallery._by_hand import ByHand, name_text, told
 from vultus.gallery._roster import Current, same_space
 from vultus.gallery.audit import Pin
 from vultus.gallery.calibrate import Calibration
-from vultus.gallery.records import Entry, Link, Medium, NewFace, SecurityLevel, StoredFace
+from vultus.gallery.records import Medium, NewFace, SecurityLevel, StoredFace
 from vultus.gallery.stores.opened import store_for
 from vultus.gallery.stores.schema import Row, Rows, Store
 from vultus.gallery.vault import Vault, load_key
@@ -50,7 +50,7 @@ def open_gallery(url_or_path: str | PathLike[str] = "people.db", *, key: bytes |
     return Gallery(store_for(url_or_path), key=key)
 
 
-class Gallery:
+class Gallery(ByHand):
     """People in a store; safe for several threads and processes.
 
     Every call that writes is one transaction, takes `actor` (who does it) and leaves a row in the audit log.
@@ -135,7 +135,7 @@ class Gallery:
     def named(self, name: str) -> list[Identity]:
         """Everyone of that name; names need not be unique."""
         with self.pages() as pages:
-            return [pages.identity(row) for row in pages.named(_name(name))]
+            return [pages.identity(row) for row in pages.named(name_text(name))]
 
     def person(self, identity_id: str) -> Identity:
         """The person of that key.
@@ -199,25 +199,10 @@ class Gallery:
         A face that is kept as unknown already, by its picture and box, becomes this person's.
         """
         with self.book(actor) as book:
-            person_id = _enrolling.enroll(book, _name(name), list(faces), space, identity_id)
-            _told(book, "enroll", person_id, {"photos": len(faces), "space": space})
+            person_id = _enrolling.enroll(book, name_text(name), list(faces), space, identity_id)
+            told(book, "enroll", person_id, {"photos": len(faces), "space": space})
             book.settle()
             return book.person(person_id)
-
-    def rename(self, identity_id: str, name: str, *, actor: str = "local") -> Identity:
-        """Give a person another name; two people may share one."""
-        name = _name(name)
-        with self.book(actor) as book:
-            corrections.rename(book, identity_id, name)
-            _told(book, "rename", identity_id)
-            return book.person(identity_id)
-
-    def set_attributes(self, identity_id: str, attributes: Mapping[str, Any], *, actor: str = "local") -> Identity:
-        """Replace what is kept of a person beside the name: names with text, numbers, yes or no."""
-        with self.book(actor) as book:
-            corrections.set_attributes(book, identity_id, dict(attributes))
-            _told(book, "describe", identity_id)
-            return book.person(identity_id)
 
     def remove_photo(self, identity_id: str, medium: str, *, actor: str = "local") -> Identity:
         """Take a photo away from a person for good and fuse the others again.
@@ -244,7 +229,7 @@ class Gallery:
         """
         with self.book(actor) as book:
             book.drop_face(book.face(face_id))
-            _told(book, "remove_face", face_id)
+            told(book, "remove_face", face_id)
         self.store.compact()
 
     def remove(self, identity_id: str, *, actor: str = "local") -> None:
@@ -258,7 +243,7 @@ class Gallery:
             for face in book.faces_of(identity_id):
                 book.drop_face(face)
             book.drop_person(identity_id)
-            _told(book, "remove", identity_id)
+            told(book, "remove", identity_id)
         self.store.compact()
 
     # -- faces ---------------------------------------------------------------------------------------------------
@@ -295,7 +280,7 @@ class Gallery:
             if faces:
                 _enrolling.claim(book, space, len(faces[0].vector))
             kept = unknown.add_faces(book, faces, space)
-            _told(book, "add_faces", "", {"faces": len(kept), "space": space if faces else None})
+            told(book, "add_faces", "", {"faces": len(kept), "space": space if faces else None})
             return kept
 
     def has_media(self, media: Iterable[str], space: str) -> set[str]:
@@ -363,92 +348,6 @@ class Gallery:
                 raise InputError(f"face {key}: expected a vector of {name}, found none")
         return np.stack([v for v in found if v is not None]) if found else np.zeros((0, 0), np.float32)
 
-    # -- corrections ---------------------------------------------------------------------------------------------
-
-    def assign(
-        self, face_ids: Sequence[str], *, person_id: str | None = None, name: str | None = None, actor: str = "local"
-    ) -> Identity:
-        """Say who faces are: a person by key, or by a name, which makes a new person when nobody is called so.
-
-        Raises:
-            InputError: if a link or the same-photo constraint forbids it, or a person would be left without a face.
-        """
-        with self.book(actor) as book:
-            name = None if name is None else _name(name)
-            key = corrections.assign(book, face_ids, person_id=person_id, name=name)
-            _told(book, "assign", key, {"faces": len(face_ids)})
-            return book.person(key)
-
-    def unassign(self, face_ids: Sequence[str], *, actor: str = "local") -> None:
-        """Say that nobody knows who faces are."""
-        with self.book(actor) as book:
-            corrections.unassign(book, face_ids)
-            _told(book, "unassign", "", {"faces": len(face_ids)})
-
-    def merge(self, keep_id: str, absorb_id: str, *, actor: str = "local") -> Identity:
-        """Two people are one; `keep_id` keeps the name.
-
-        Raises:
-            InputError: if both are the same, or a link or the same-photo constraint says that they are two.
-        """
-        with self.book(actor) as book:
-            corrections.merge(book, keep_id, absorb_id)
-            _told(book, "merge", keep_id, {"absorbed": absorb_id})
-            return book.person(keep_id)
-
-    def split(self, person_id: str, face_ids: Sequence[str], name: str, *, actor: str = "local") -> Identity:
-        """One person is two: these faces become a new person of that name."""
-        with self.book(actor) as book:
-            new = corrections.split(book, person_id, face_ids, _name(name))
-            _told(book, "split", person_id, {"faces": len(face_ids), "into": new})
-            return book.person(new)
-
-    def link(self, kind: str, a: str, b: str, *, actor: str = "local") -> Link:
-        """Keep that two faces show one person ("must"), that they do not ("cannot"), or that face a is not person b.
-
-        Raises:
-            InputError: if it contradicts what was said before or who the faces are.
-        """
-        with self.book(actor) as book:
-            made = corrections.link(book, kind, a, b)
-            _told(book, "link", a, {"kind": kind, "other": b})
-            return made
-
-    def unlink(self, link_id: str, *, actor: str = "local") -> None:
-        """Forget a link; faces stay where they are."""
-        with self.book(actor) as book:
-            corrections.unlink(book, link_id)
-            _told(book, "unlink", "", {"link": link_id})
-
-    def links(self, key: str | None = None) -> list[Link]:
-        """Every link, or those that name a face or a person, oldest first."""
-        with self.pages() as pages:
-            if key is not None:
-                return _links.links_of(pages, key)
-            return sorted((_links.record(row) for row in pages.rows.find("links")), key=lambda link: (link.at, link.id))
-
-    def set_exclusive(self, medium: str, value: bool, *, actor: str = "local") -> None:
-        """Whether the faces of a picture are different people; no for a collage or a mirror."""
-        with self.book(actor) as book:
-            corrections.exclusive(book, medium, value)
-            _told(book, "set_exclusive", "", {"exclusive": value})
-
-    def history(self, limit: int = 50) -> list[Entry]:
-        """The newest corrections, newest first."""
-        with self.pages() as pages:
-            return [corrections.entry(row) for row in pages.rows.find("undo")[::-1][:limit]]
-
-    def undo(self, seq: int | None = None, *, actor: str = "local") -> Entry:
-        """Take back the newest correction that stands, or the one of that number.
-
-        Raises:
-            InputError: if there is none, or something changed since that stands in the way.
-        """
-        with self.book(actor) as book:
-            done = corrections.undo(book, seq)
-            _told(book, "undo", "", {"undone": done.seq})
-            return done
-
     # -- reading -------------------------------------------------------------------------------------------------
 
     def screen(
@@ -481,7 +380,7 @@ class Gallery:
         """
         rows = unit_rows(vectors)
         same_space(space, calibration.space)
-        known = _name(name) if name else ""
+        known = name_text(name) if name else ""
         return _enrolling.screen(self._current.roster(), rows, space, calibration, qualities, known, fmr)
 
     def search(self, probe: Template, k: int = 5, *, where: Mapping[str, Any] | None = None) -> list[Match]:
@@ -591,7 +490,7 @@ class Gallery:
         """Keep a setting with the gallery; None drops it."""
         with self.book(actor) as book:
             book.fact(f"user:{key}", value)
-            _told(book, "set_fact", "")
+            told(book, "set_fact", "")
 
     def audit(self, after: int = 0, limit: int = 100) -> list[Row]:
         """Rows of the audit log after that number, oldest first."""
@@ -615,21 +514,5 @@ class Gallery:
         return found
 
 
-def _told(book: Book, verb: str, subject: str, details: Mapping[str, Any] | None = None) -> None:
-    audit.append(book.rows, actor=book.actor, verb=verb, subject=subject, details=details, mac=book.vault.mac)
-
-
 def _by_name(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["name"], row["id"]))
-
-
-def _name(name: str) -> str:
-    """One spelling per name: without blank ends, and in Unicode NFC, so that é is one letter whoever typed it."""
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"name: expected some text, got {name!r}")
-    text = unicodedata.normalize("NFC", name.strip())
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"name: expected letters that UTF-8 can hold, got {text!r}") from error
-    return text
