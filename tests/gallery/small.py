@@ -79,7 +79,7 @@ def add_face(
         known.blobs.append(plain)
         blob = vault.seal(edit, owner, plain, f"vector\0{face}\0{space}")
         row = {"face_id": face, "space": space, "dim": dim, "vector": blob, "quality": 0.5}
-        edit.put("vectors", {**row, "checksum": checksum(blob, face, person or "", space)})
+        edit.put("vectors", {**row, "checksum": checksum(blob, face, space)})
     crop = rng.bytes(700)
     known.blobs.append(crop)
     edit.put("crops", {"face_id": face, "jpeg": vault.seal(edit, owner, crop, f"crop\0{face}")})

@@ -90,8 +90,10 @@ def place_of(file: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def connect(file: Path) -> Handle:
+def connect(file: Path, *, readonly: bool = False) -> Handle:
     """Open a gallery file, make it where there is none, and bring an older one to the present schema.
+
+    With `readonly` it is opened as it lies there.
 
     Raises:
         StoreError: if it cannot be opened, is damaged, is no gallery, or is newer than this package.
@@ -102,7 +104,7 @@ def connect(file: Path) -> Handle:
     if fresh and not file.parent.is_dir():
         raise StoreError(f"{file}: the folder {file.parent} does not exist: make it first")
     try:
-        return _writable(file)
+        return _readonly(file) if readonly else _writable(file)
     except sqlite3.Error as error:
         if fresh and file.exists() and not file.stat().st_size:
             file.unlink()  # nothing was begun: an empty file would look like a gallery without people

@@ -35,13 +35,15 @@ class SqliteFile:
 
     Args:
         path: the file; it is made on the first use.
+        readonly: open it as it lies there and change nothing, as is due to a backup.
 
     Raises:
         StoreError: (on use) when the file cannot be opened, is damaged, or is not a gallery.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = Path(path)
+        self._readonly = readonly
         self._file = Path(os.path.abspath(path))  # a later change of folder does not change the gallery
         self._begin()
         _stores.add(self)
@@ -188,7 +190,7 @@ class SqliteFile:
             with self._lock:
                 handle = self._idle.pop() if self._idle else None
             if handle is None:
-                handle = connect(self._file)
+                handle = connect(self._file, readonly=self._readonly)
                 self._all.add(handle)
                 return handle
             if handle.place == place_of(self._file):
