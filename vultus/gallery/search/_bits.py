@@ -83,13 +83,13 @@ def kernel() -> str:
     return "faiss"
 
 
-def candidates(rows: Rows, allowed: NDArray[np.bool_] | None, code: U64, need: int, threads: int) -> I64:
+def candidates(rows: Rows, code: U64, allowed: NDArray[np.bool_] | None, need: int, threads: int) -> I64:
     """Row numbers of the candidates of one query.
 
     Args:
         rows: with the column "code".
-        allowed: (N,) which rows count, or None for all.
         code: (8,) of the query.
+        allowed: (N,) which rows count, or None for all.
         need: R; with no more rows than that, all are candidates.
         threads: how many share the work.
     """
@@ -146,7 +146,9 @@ def _faiss_distances(codes: U64, query: U64) -> NDArray[np.int32]:
     """The same by FAISS, which wants the words row by row."""
     import faiss
 
+    library: Any = faiss
     out = np.empty(len(codes), np.int32)
     plain = np.ascontiguousarray(codes)
-    faiss.hammings(faiss.swig_ptr(query), faiss.swig_ptr(plain), 1, len(plain), BITS // 8, faiss.swig_ptr(out))
+    ours, theirs, to = (library.swig_ptr(array) for array in (query.view(np.uint8), plain.view(np.uint8), out))
+    library.hammings(ours, theirs, 1, len(plain), BITS // 8, to)
     return out

@@ -79,13 +79,14 @@ def read(
     try:
         with path.open("rb") as file:
             head, start = _head(path, file)
+            end = file.tell()
             for what, wanted in expected.items():
                 if head["facts"][what] != wanted:
                     got = head["facts"][what]
                     raise StoreError(f"{path}: expected an index of {what} {wanted!r}, got {got!r}: build it again")
             arrays = {name: _mapped(file, start, entry) for name, entry in head["arrays"].items()}
             mark: NDArray[np.uint8] = np.memmap(file, np.uint8, "r", 0, (len(MAGIC),))
-            whole = not verify or _gaps_are_zero(file, start, head)
+            whole = not verify or _gaps_are_zero(file, end, start, head)
     except OSError as error:
         raise StoreError(f"{path}: the index could not be read ({error}); check the name and permissions") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -244,9 +245,8 @@ def _head(path: Path, file: IO[bytes]) -> tuple[dict[str, Any], int]:
     return head, start
 
 
-def _gaps_are_zero(file: IO[bytes], start: int, head: Mapping[str, Any]) -> bool:
+def _gaps_are_zero(file: IO[bytes], at: int, start: int, head: Mapping[str, Any]) -> bool:
     """Whether the bytes that no checksum covers, those between arrays, are as they were written."""
-    at = file.tell()
     for entry in head["arrays"].values():
         file.seek(at)
         if any(file.read(start + entry["place"] - at)):

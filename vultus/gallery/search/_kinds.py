@@ -121,7 +121,7 @@ class Bits(Kind):
         def one(query: F32) -> tuple[I64, I64, F32]:
             code, need = signs.encode(query[None])[0], CANDIDATES  # one by one: a batch may round a sign otherwise
             while True:
-                found = _bits.candidates(rows, allowed.mask, code, need, _threads.count() if alone else 1)
+                found = _bits.candidates(rows, code, allowed.mask, need, _threads.count() if alone else 1)
                 groups = found if per_row else rows.take("group", found).astype(np.int64)
                 if len(found) >= there or len(np.unique(groups)) >= best.k:
                     break

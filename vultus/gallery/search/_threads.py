@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TypeVar
 
 from vultus.zoo.session import default_threads
@@ -16,6 +17,7 @@ B = TypeVar("B")
 _pools: dict[int, ThreadPoolExecutor] = {}  # process id -> its threads: those of a parent do not live on in a child
 
 
+@lru_cache(maxsize=1)
 def count() -> int:
     """How many threads work on one search: VULTUS_THREADS, else the physical cores."""
     return default_threads()
