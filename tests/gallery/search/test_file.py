@@ -71,9 +71,9 @@ def test_an_opened_index_is_changed_and_saved_over_its_own_file(tmp_path, kind):
 def test_another_space_or_revision_is_refused(tmp_path):
     path = tmp_path / "people.index"
     _index().save(path)
-    with pytest.raises(StoreError, match="space 'other'.*build it again"):
+    with pytest.raises(StoreError, match=r"space 'other'.*build it again"):
         _open(path, space="other")
-    with pytest.raises(StoreError, match="revision 6.*build it again"):
+    with pytest.raises(StoreError, match=r"revision 6.*build it again"):
         _open(path, revision=6)
     with pytest.raises(StoreError, match="could not be read"):
         _open(tmp_path / "absent.index")
@@ -90,7 +90,7 @@ def test_any_flipped_bit_is_noticed(tmp_path, kind, where, bit):
     data = bytearray(path.read_bytes())
     data[int(where * len(data))] ^= 1 << bit
     path.write_bytes(data)
-    with pytest.raises(StoreError, match="damaged|cut off|another file|makes no sense|format"):
+    with pytest.raises(StoreError, match=r"damaged|cut off|another file|makes no sense|format"):
         _open(path)
 
 
