@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "claims": _UP_TO_5,
     "client": frozenset({"types", "errors"}),
     "serve": _UP_TO_6,
-    "cli": _UP_TO_6,
+    "cli": _UP_TO_6 | {"serve"},
 }
 PUBLIC_ROOT = {"load": "catalogue", "Pipeline": "pipeline", "open_gallery": "gallery", "__version__": "errors"}
 
@@ -76,7 +76,7 @@ MAY_STAND: dict[str, Callable[[str], bool]] = {
     "ray": lambda path: room_of(path) in {"pipeline", "train"},
     "httpx": lambda path: room_of(path) == "client",
     **dict.fromkeys(
-        ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "multipart", "python_multipart", "anyio"),
+        ("fastapi", "starlette", "pydantic", "uvicorn", "h11", "prometheus_client", "python_multipart"),
         lambda path: room_of(path) == "serve",
     ),
     "onnxruntime": lambda path: path == "vultus/zoo/session.py",

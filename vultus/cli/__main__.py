@@ -23,6 +23,8 @@ VERBS = {
     "verify": "do two photos show one person?",
     "enroll": "add people to a gallery from a folder of photos",
     "identify": "name the faces in photos",
+    "serve": "the HTTP server and its page",
+    "keys": "who may ask the server: create, list and revoke keys",
     "calibrate": "fit the threshold to a false match rate on your own photos",
     "evaluate": "measure: lfw, detection",
     "models": "list, pull, verify, prune and import weights",
