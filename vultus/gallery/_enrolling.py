@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-import numpy as np
-
 from vultus.errors import InputError
 from vultus.gallery import _links, fuse, unknown
 from vultus.gallery._book import Book, key_text, new_id, now, unit_rows
@@ -107,25 +105,26 @@ def screen(
     for i, odd in zip(good, fuse.misfits(rows[good], bar), strict=True):
         if odd:
             reasons[i] = "does not look like the other photos of this person"
-    if roster.ids:
+    if len(roster):
         same_space(space, roster.space)
-        if rows.shape[1] != roster.vectors.shape[1]:
-            raise InputError(f"vectors: expected {roster.vectors.shape[1]} numbers per row, got {rows.shape[1]}")
-        crowd = max(fmr / len(roster.ids), calibration.smallest_fmr)  # each enrolled person is a chance to be wrong
+        crowd = max(fmr / len(roster), calibration.smallest_fmr)  # each enrolled person is a chance to be wrong
         strict = max(bar, calibration.threshold(crowd)[0])
-        known = [_held_against(row, roster, name, bar, strict) for row in rows]
+        known = _held_against(rows, roster, name, bar, strict)
         reasons = [reason or found for reason, found in zip(reasons, known, strict=True)]
     return reasons
 
 
-def _held_against(row: F32, roster: Roster, name: str, bar: float, strict: float) -> str:
-    """What people enrolled before say about a photo that is said to show `name`; `strict` is the bar for the others."""
-    scores = roster.vectors @ row
-    mine = np.array([other == name for other in roster.names])
-    if mine.any() and scores[mine].max() < bar:
-        return f"does not look like {name} as enrolled before ({scores[mine].max():.3f} < {bar:.3f})"
-    if not mine.all():
-        best = int(np.argmax(np.where(mine, -np.inf, scores)))
-        if scores[best] >= strict and (not mine.any() or scores[best] > scores[mine].max()):
-            return f"looks like {roster.names[best]}, who is enrolled already ({scores[best]:.3f} >= {strict:.3f})"
-    return ""
+def _held_against(rows: F32, roster: Roster, name: str, bar: float, strict: float) -> list[str]:
+    """What people enrolled before say about photos said to show `name`; `strict` is the bar for the others."""
+    mine = roster.called(name)
+    own = [found[0].score if found else None for found in roster.best(rows, 1, allowed=mine)]
+    others = [found[0] if found else None for found in roster.best(rows, 1, never=mine)]
+    said = []
+    for score, other in zip(own, others, strict=True):
+        if score is not None and score < bar:
+            said.append(f"does not look like {name} as enrolled before ({score:.3f} < {bar:.3f})")
+        elif other is not None and other.score >= strict and (score is None or other.score > score):
+            said.append(f"looks like {other.name}, who is enrolled already ({other.score:.3f} >= {strict:.3f})")
+        else:
+            said.append("")
+    return said

@@ -8,23 +8,24 @@ is seen at the next call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from vultus.errors import InputError
-from vultus.gallery import _enrolling, _identify, _links, audit, thresholds, unknown
+from vultus.errors import InputError, StoreError
+from vultus.gallery import _enrolling, _identify, _links, audit, erase, thresholds, unknown
 from vultus.gallery._book import Book, Pages, oldest_first, stored, unit_rows
 from vultus.gallery._by_hand import ByHand, name_text, told
-from vultus.gallery._roster import Current, same_space
+from vultus.gallery._roster import Current, Roster, same_space
 from vultus.gallery.audit import Pin
 from vultus.gallery.calibrate import Calibration
+from vultus.gallery.erase import Receipt
 from vultus.gallery.records import Medium, NewFace, SecurityLevel, StoredFace
 from vultus.gallery.stores.opened import store_for
-from vultus.gallery.stores.schema import Row, Rows, Store
+from vultus.gallery.stores.schema import Edit, Row, Rows, Store
 from vultus.gallery.vault import Vault, load_key
 from vultus.types import F32, Decision, Identity, Match, Template
 
@@ -65,6 +66,7 @@ class Gallery(ByHand):
         self._key = key
         self._current = Current(store, self._vault)
         self._own: tuple[int, thresholds.OwnScores] | None = None
+        self._begun = False
 
     def __repr__(self) -> str:
         name = self.store.url.removeprefix("sqlite:///")
@@ -82,21 +84,39 @@ class Gallery(ByHand):
         self.close()
 
     def __len__(self) -> int:
-        return len(self._current.roster().ids)
+        return len(self._people())
 
     @contextmanager
     def pages(self) -> Iterator[Pages]:
         """One consistent view of everything; for the modules of this folder."""
+        self._begin()
         with self.store.read() as rows:
             yield Pages(rows, self._vault(rows))
 
     @contextmanager
     def book(self, actor: str) -> Iterator[Book]:
         """One transaction; for the modules of this folder."""
+        self._begin()
         with self.store.write() as rows:
             book = Book(rows, self._vault(rows), actor)
             yield book
             book.settle()
+
+    def _begin(self) -> None:
+        """At the first use: finish erasures that were interrupted."""
+        if self._begun:
+            return
+        self._begun = True
+        with self.store.read() as rows:
+            waiting = erase.pending(rows)
+            vault = self._vault(rows) if waiting else None
+        if vault is not None:
+            with suppress(StoreError):  # somebody reads the old state of the file: the next opening tries again
+                erase.finish(self.store, vault, copies=self._current.copies())
+
+    def _people(self) -> Roster:
+        self._begin()
+        return self._current.roster()
 
     def _vault(self, rows: Rows) -> Vault:
         if self._key is None and rows.get("facts", "encrypted") is not None:
@@ -105,7 +125,9 @@ class Gallery(ByHand):
 
     def close(self) -> None:
         """Close connections; the next call opens them again."""
+        self._current.keep_if_large()
         self._current.forget()
+        self._begun = False
         self.store.close()
 
     # -- people --------------------------------------------------------------------------------------------------
@@ -217,34 +239,48 @@ class Gallery(ByHand):
             raise InputError(f"medium: expected a photo of {person.name!r}, got {medium!r}")
         if len(mine) == person.template.n_images:
             raise InputError(f"medium: {medium!r} is the only photo of {person.name!r}: remove the person instead")
-        for face in mine:
-            self.remove_face(face.id, actor=actor)
+        self.remove_faces([face.id for face in mine], actor=actor)
         return self.person(identity_id)
 
-    def remove_face(self, face_id: str, *, actor: str = "local") -> None:
-        """Erase one face with its vector and crop; its person's reference is fused from the others.
+    def remove_faces(self, face_ids: Sequence[str], *, actor: str = "local") -> Receipt:
+        """Erase faces of one person, or of nobody, with vectors and crops; the reference is fused from the others.
 
         Raises:
-            InputError: if there is no such face, or it is its person's only one.
+            InputError: if there is no such face, they are of several people, or the person would have none left.
         """
-        with self.book(actor) as book:
-            book.drop_face(book.face(face_id))
-            told(book, "remove_face", face_id)
-        self.store.compact()
+        self._own = None
+        with self.pages() as pages:
+            vault = pages.vault
 
-    def remove(self, identity_id: str, *, actor: str = "local") -> None:
-        """Remove a person and all their photos; the bytes are overwritten in the file.
+        def fuse(rows: Edit, person_id: str) -> None:
+            book = Book(rows, vault, actor)
+            book.touch(person_id)
+            book.settle()
+
+        return erase.remove_faces(
+            self.store, vault, list(face_ids), actor=actor, fuse=fuse, copies=self._current.copies()
+        )
+
+    def erase(self, identity_id: str, *, actor: str = "local") -> Receipt:
+        """Remove a person: rows, vectors, crops, links, history and key; their bytes are gone from every file.
+
+        Returns:
+            What was removed, what was checked afterwards, and what is out of reach.
 
         Raises:
             InputError: if there is no person of that key.
+            StoreError: if the rows are gone but bytes are not yet, because somebody reads an old state of the file; the
+                next opening of the gallery tries again.
         """
-        with self.book(actor) as book:
-            book.person_row(identity_id)
-            for face in book.faces_of(identity_id):
-                book.drop_face(face)
-            book.drop_person(identity_id)
-            told(book, "remove", identity_id)
-        self.store.compact()
+        self._own = None
+        with self.pages() as pages:
+            pages.person_row(identity_id)
+            vault = pages.vault
+        return erase.erase(self.store, vault, identity_id, actor=actor, copies=self._current.copies())
+
+    def remove(self, identity_id: str, *, actor: str = "local") -> None:
+        """`erase` without the receipt."""
+        self.erase(identity_id, actor=actor)
 
     # -- faces ---------------------------------------------------------------------------------------------------
 
@@ -381,7 +417,7 @@ class Gallery(ByHand):
         rows = unit_rows(vectors)
         same_space(space, calibration.space)
         known = name_text(name) if name else ""
-        return _enrolling.screen(self._current.roster(), rows, space, calibration, qualities, known, fmr)
+        return _enrolling.screen(self._people(), rows, space, calibration, qualities, known, fmr)
 
     def search(self, probe: Template, k: int = 5, *, where: Mapping[str, Any] | None = None) -> list[Match]:
         """The k most similar people, best first, without a decision.
@@ -395,7 +431,7 @@ class Gallery(ByHand):
             SpaceMismatch: if the probe is of another space.
             InputError: if k is below 1.
         """
-        return _identify.search(self._current.roster(), probe, k, where)
+        return _identify.search(self._people(), probe, k, where)
 
     def identify(
         self,
@@ -427,10 +463,10 @@ class Gallery(ByHand):
             SpaceMismatch: if spaces differ.
             InputError: if the calibration cannot support that rate.
         """
-        roster = self._current.roster()
+        roster = self._people()
         strict = None
         if fpir is not None:
-            fmr = thresholds.fmr_for_fpir(fpir, len(roster.ids))
+            fmr = thresholds.fmr_for_fpir(fpir, len(roster))
             strict = thresholds.threshold_for_fpir(self._own_scores(), fpir)
         return _identify.identify(roster, probe, calibration, _identify.Level(fmr, strict, min_quality, where))
 
@@ -449,7 +485,7 @@ class Gallery(ByHand):
             raise InputError(f"face {face_id}: expected a vector of {space}, found none")
         probe = Template(vector, space, face.quality, media=(face.medium,))
         return _identify.identify(
-            self._current.roster(), probe, calibration, _identify.Level(fmr, never=never, min_quality=None)
+            self._people(), probe, calibration, _identify.Level(fmr, never=never, min_quality=None)
         )
 
     def expected_fpir(self, fmr: float) -> float:
@@ -472,7 +508,7 @@ class Gallery(ByHand):
 
     def _own_scores(self) -> thresholds.OwnScores:
         """Scores of the gallery's own faces; measured again when somebody has written."""
-        roster = self._current.roster()
+        roster = self._people()
         if self._own is None or self._own[0] != roster.revision:
             with self.pages() as pages:
                 self._own = (roster.revision, _identify.measure(pages, roster))

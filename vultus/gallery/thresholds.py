@@ -19,7 +19,16 @@ from vultus.gallery.records import SecurityLevel, one_in
 from vultus.ops.stats import bootstrap_mean, rule_of_three
 from vultus.types import F32, Metric, is_number
 
-__all__ = ["OwnScores", "expected_fpir", "fmr_for_fpir", "level", "own_scores", "threshold_for_fpir", "weights_of"]
+__all__ = [
+    "OwnScores",
+    "best_other",
+    "expected_fpir",
+    "fmr_for_fpir",
+    "level",
+    "own_scores",
+    "threshold_for_fpir",
+    "weights_of",
+]
 
 _BLOCK = 1 << 22  # scores held at a time
 _DRAWS, _MANY = 1000, 5000  # of a bootstrap; with more people than that 200 draws give the interval in a second
@@ -43,44 +52,59 @@ class OwnScores:
     mated_subject: NDArray[np.int64]
     people: int
 
+    @classmethod
+    def none(cls) -> OwnScores:
+        """Of a gallery without people."""
+        scores, nobody = np.zeros(0, np.float32), np.zeros(0, np.int64)
+        return cls(scores, nobody, scores, nobody, 0)
+
 
 def own_scores(
-    faces: F32, owners: NDArray[np.int64], references: F32, weights: NDArray[np.float64] | None = None
+    faces: F32,
+    owners: NDArray[np.int64],
+    stranger: F32,
+    weights: NDArray[np.float64] | None = None,
+    people: int | None = None,
 ) -> OwnScores:
-    """Search every enrolled face as if it were a stranger's, and hold it against its person's other faces.
+    """Hold every enrolled face against its person's other faces, beside its search among everybody else.
 
     Args:
         faces: (F, D) unit rows.
-        owners: (F,) row of `references` that each face belongs to.
-        references: (N, D) unit rows, one per person.
+        owners: (F,) index of the person that each face shows, 0..P-1.
+        stranger: (F,) best score of each face among all people but its own, -inf where there are none.
         weights: (F,) weight of each face in its reference, as it was fused; None: all alike.
+        people: N, when these are the faces of some people only.
     """
-    faces, references = np.asarray(faces, np.float32), np.asarray(references, np.float32)
-    n = len(references)
-    stranger = np.full(len(faces), -np.inf, np.float32)
-    rows = max(1, _BLOCK // max(n, 1))
-    for start in range(0, len(faces) if n > 1 else 0, rows):
-        part = slice(start, start + rows)
-        scores = faces[part] @ references.T
-        scores[np.arange(len(scores)), owners[part]] = -np.inf
-        stranger[part] = scores.max(axis=1)
+    n = int(owners.max()) + 1 if len(owners) else 0
     w = np.ones(len(faces)) if weights is None else np.asarray(weights, np.float64)
     weighted = faces * w[:, None]
     total = np.zeros((n, faces.shape[1]))
     np.add.at(total, owners, weighted)
-    count = np.bincount(owners, minlength=n)
-    several = count[owners] > 1
+    several = np.bincount(owners, minlength=n)[owners] > 1
     rest = total[owners[several]] - weighted[several]
     length = np.linalg.norm(rest, axis=1)
     good = length > 0
     mated = (rest[good] * faces[several][good]).sum(1) / length[good]
+    searched = np.isfinite(stranger)
     return OwnScores(
-        stranger if n > 1 else stranger[:0],
-        owners if n > 1 else owners[:0],
+        np.asarray(stranger, np.float32)[searched],
+        owners[searched],
         mated.astype(np.float32),
         owners[several][good],
-        n,
+        n if people is None else people,
     )
+
+
+def best_other(faces: F32, owners: NDArray[np.int64], references: F32) -> F32:
+    """(F,) best score of each face among all (N, D) references but that of its owner; -inf with one person."""
+    best = np.full(len(faces), -np.inf, np.float32)
+    rows = max(1, _BLOCK // max(len(references), 1))
+    for start in range(0, len(faces), rows):
+        part = slice(start, start + rows)
+        scores = faces[part] @ references.T
+        scores[np.arange(len(scores)), owners[part]] = -np.inf
+        best[part] = scores.max(axis=1)
+    return best
 
 
 def level(own: OwnScores, calibration: Calibration, fmr: float) -> SecurityLevel:
