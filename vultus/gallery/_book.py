@@ -141,7 +141,8 @@ class Pages:
             key: of the person or face.
             name: of the person, for a reference: a swapped row is noticed before it can return the wrong name.
         """
-        return self.opened_many([(row, owner, key, name)])[0]
+        vector: F32 = self.opened_many([(row, owner, key, name)])[0]
+        return vector
 
     def opened_many(self, items: Sequence[tuple[Row, str, str, tuple[str, ...]]]) -> F32:
         """`opened` for many rows of one space, with the keys read once: (N, D)."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from vultus.errors import InputError, SpaceMismatch, StoreError
+from vultus.gallery import audit
 from vultus.gallery._book import Pages
 from vultus.gallery.erase import Copies
 from vultus.gallery.search import VectorIndex
@@ -130,11 +131,13 @@ class Current:
         if folder is None or roster.index is None:
             return None
         with self._store.read() as rows:
-            if self._vault(rows).encrypted:
+            if self._vault(rows).encrypted or rows.revision() != roster.revision:
                 return None
+            head = audit.head(rows)
         folder.mkdir(exist_ok=True)
-        path = folder / f"{roster.revision}-{roster.seq}.vectors"
+        path = folder / f"{roster.revision}-{roster.seq}-{head.seq}.vectors"
         if not path.exists():
+            roster.index.space = _history(roster.space, head.hash)
             roster.index.save(path)
         for old in self._files():
             if old != path:
@@ -173,8 +176,10 @@ class Current:
         space = pages.space()
         for path in self._files():
             try:
-                revision, seq = (int(part) for part in path.stem.split("-"))
-                index = VectorIndex.open(path, space=str(space), revision=revision)
+                revision, seq, told = (int(part) for part in path.stem.split("-"))
+                row = pages.rows.get("audit", told)
+                history = _history(space, row["hash"] if row else audit.START)
+                index = VectorIndex.open(path, space=history, revision=revision)
             except (ValueError, StoreError):  # of another space, damaged, half written: it is made again
                 continue
             roster = Roster(revision, space, seq)
@@ -183,6 +188,15 @@ class Current:
             if revision <= pages.rows.revision() and _follow(roster, pages):
                 return roster
         return None
+
+
+def _history(space: str | None, head: str) -> str:
+    """What a saved index is of: a space, and the one history that led to it.
+
+    Revisions alone do not tell galleries apart, nor one from itself after a backup was restored; the hash at the end of
+    the audit log does.
+    """
+    return f"{space}#{head}"
 
 
 def _built(pages: Pages) -> Roster:

@@ -31,7 +31,7 @@ from typing import Any
 from vultus.errors import InputError, StoreError
 from vultus.gallery.stores.schema import Edit, Row, Rows
 
-__all__ = ["DETAILS", "Mac", "Pin", "append", "export", "head", "page", "pseudonym", "verify"]
+__all__ = ["DETAILS", "START", "Mac", "Pin", "append", "export", "head", "page", "pseudonym", "verify"]
 
 START = "0" * 64
 _PAGE = 1000
