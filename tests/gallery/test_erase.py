@@ -286,6 +286,7 @@ def test_the_search_knows_values_that_are_like_any_other(tmp_path):
     traces = Traces()
     traces.add(one_hot)
     traces.add(b"")
+    traces.add(bytes(100))
     assert traces.values == 1
     assert traces.found([file, tmp_path / "none"]) == {file: [one_hot]}
     traces.spare([one_hot])

@@ -32,8 +32,8 @@ class Traces:
         self.values = 0
 
     def add(self, value: bytes) -> None:
-        """One value that should be nowhere; an empty one is nothing."""
-        if not value:
+        """One value that should be nowhere; one byte again and again, like free space, is nothing to look for."""
+        if len(set(value)) < 2:
             return
         self.values += 1
         pieces = [value[at : at + PIECE] for at in range(0, len(value) - PIECE + 1, PIECE)]

@@ -26,7 +26,7 @@ from vultus.gallery._traces import PIECE, Traces
 from vultus.gallery.stores.schema import Edit, Row, Rows, Store
 from vultus.gallery.vault import Vault
 
-__all__ = ["Copies", "Receipt", "erase", "finish", "pending", "remove_faces"]
+__all__ = ["Copies", "Receipt", "erase", "finish", "leave_note", "pending", "remove_faces", "take_note_away"]
 
 _PENDING = "erasure_pending"
 _PAGE = 500
@@ -196,7 +196,7 @@ def finish(store: Store, vault: Vault, *, copies: Sequence[Copies] = (), actor: 
     with store.write() as edit:
         still = [item for item in _noted(edit) if item in waiting]
         for item in still:
-            _unnote(edit, item["receipt"])
+            take_note_away(edit, item["receipt"])
             details = {"receipt": item["receipt"], "resumed": True, "of": item["seq"]}
             audit.append(
                 edit, actor=actor, verb="erase_finished", subject=item["subject"], details=details, mac=vault.mac
@@ -292,8 +292,7 @@ def _note(job: _Job, edit: Edit, vault: Vault, actor: str, verb: str) -> Row:
     subject = job.owner.removeprefix("face:")
     details = {**job.removed, "receipt": job.id}
     row = audit.append(edit, actor=actor, verb=verb, subject=subject, details=details, mac=vault.mac)
-    item = {"receipt": job.id, "subject": row["subject"], "seq": row["seq"]}
-    edit.put("facts", {"key": _PENDING, "value": json.dumps([*_noted(edit), item])})
+    leave_note(edit, job.id, row)
     return row
 
 
@@ -302,7 +301,14 @@ def _noted(rows: Rows) -> list[dict[str, Any]]:
     return list(json.loads(row["value"])) if row else []
 
 
-def _unnote(edit: Edit, receipt: str) -> None:
+def leave_note(edit: Edit, receipt: str, row: Row) -> None:
+    """Note that bytes are still to be removed from the files for what that row of the audit log tells of."""
+    item = {"receipt": receipt, "subject": row["subject"], "seq": row["seq"]}
+    edit.put("facts", {"key": _PENDING, "value": json.dumps([*_noted(edit), item])})
+
+
+def take_note_away(edit: Edit, receipt: str) -> None:
+    """They are removed."""
     left = [item for item in _noted(edit) if item["receipt"] != receipt]
     if left:
         edit.put("facts", {"key": _PENDING, "value": json.dumps(left)})
@@ -325,7 +331,7 @@ def _complete(job: _Job, store: Store, vault: Vault, row: Row, copies: Sequence[
         ) from error
     verified = [*_no_row_left(job, store), *_no_byte_left(job, store, copies)]
     with store.write() as edit:
-        _unnote(edit, job.id)
+        take_note_away(edit, job.id)
         details = {"receipt": job.id, "of": row["seq"], "verified": True}
         audit.append(
             edit, actor=row["actor"], verb="erase_finished", subject=row["subject"], details=details, mac=vault.mac

@@ -8,24 +8,24 @@ is seen at the next call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from os import PathLike
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from vultus.errors import InputError, StoreError
-from vultus.gallery import _enrolling, _identify, _links, audit, erase, thresholds, unknown
+from vultus.errors import InputError
+from vultus.gallery import _enrolling, _identify, _links, thresholds, unknown
 from vultus.gallery._book import Book, Pages, oldest_first, stored, unit_rows
 from vultus.gallery._by_hand import ByHand, name_text, told
+from vultus.gallery._keeping import Keeping
 from vultus.gallery._roster import Current, Roster, same_space
-from vultus.gallery.audit import Pin
 from vultus.gallery.calibrate import Calibration
-from vultus.gallery.erase import Receipt
+from vultus.gallery.erase import Copies
 from vultus.gallery.records import Medium, NewFace, SecurityLevel, StoredFace
 from vultus.gallery.stores.opened import store_for
-from vultus.gallery.stores.schema import Edit, Row, Rows, Store
+from vultus.gallery.stores.schema import Row, Rows, Store
 from vultus.gallery.vault import Vault, load_key
 from vultus.types import F32, Decision, Identity, Match, Template
 
@@ -51,7 +51,7 @@ def open_gallery(url_or_path: str | PathLike[str] = "people.db", *, key: bytes |
     return Gallery(store_for(url_or_path), key=key)
 
 
-class Gallery(ByHand):
+class Gallery(ByHand, Keeping):
     """People in a store; safe for several threads and processes.
 
     Every call that writes is one transaction, takes `actor` (who does it) and leaves a row in the audit log.
@@ -107,12 +107,13 @@ class Gallery(ByHand):
         if self._begun:
             return
         self._begun = True
-        with self.store.read() as rows:
-            waiting = erase.pending(rows)
-            vault = self._vault(rows) if waiting else None
-        if vault is not None:
-            with suppress(StoreError):  # somebody reads the old state of the file: the next opening tries again
-                erase.finish(self.store, vault, copies=self._current.copies())
+        self._finish()
+
+    def _copies(self) -> Sequence[Copies]:
+        return self._current.copies()
+
+    def _forget(self) -> None:
+        self._own = None
 
     def _people(self) -> Roster:
         self._begin()
@@ -225,62 +226,6 @@ class Gallery(ByHand):
             told(book, "enroll", person_id, {"photos": len(faces), "space": space})
             book.settle()
             return book.person(person_id)
-
-    def remove_photo(self, identity_id: str, medium: str, *, actor: str = "local") -> Identity:
-        """Take a photo away from a person for good and fuse the others again.
-
-        Raises:
-            InputError: if the person has no such photo, or no other.
-        """
-        with self.pages() as pages:
-            person = pages.person(identity_id)
-            mine = [face for face in pages.faces_of(identity_id) if face.medium == medium]
-        if not mine:
-            raise InputError(f"medium: expected a photo of {person.name!r}, got {medium!r}")
-        if len(mine) == person.template.n_images:
-            raise InputError(f"medium: {medium!r} is the only photo of {person.name!r}: remove the person instead")
-        self.remove_faces([face.id for face in mine], actor=actor)
-        return self.person(identity_id)
-
-    def remove_faces(self, face_ids: Sequence[str], *, actor: str = "local") -> Receipt:
-        """Erase faces of one person, or of nobody, with vectors and crops; the reference is fused from the others.
-
-        Raises:
-            InputError: if there is no such face, they are of several people, or the person would have none left.
-        """
-        self._own = None
-        with self.pages() as pages:
-            vault = pages.vault
-
-        def fuse(rows: Edit, person_id: str) -> None:
-            book = Book(rows, vault, actor)
-            book.touch(person_id)
-            book.settle()
-
-        return erase.remove_faces(
-            self.store, vault, list(face_ids), actor=actor, fuse=fuse, copies=self._current.copies()
-        )
-
-    def erase(self, identity_id: str, *, actor: str = "local") -> Receipt:
-        """Remove a person: rows, vectors, crops, links, history and key; their bytes are gone from every file.
-
-        Returns:
-            What was removed, what was checked afterwards, and what is out of reach.
-
-        Raises:
-            InputError: if there is no person of that key.
-            StoreError: if the rows are gone but bytes are not yet, because somebody reads an old state of the file; the
-                next opening of the gallery tries again.
-        """
-        self._own = None
-        with self.pages() as pages:
-            pages.person_row(identity_id)
-            vault = pages.vault
-        return erase.erase(self.store, vault, identity_id, actor=actor, copies=self._current.copies())
-
-    def remove(self, identity_id: str, *, actor: str = "local") -> None:
-        """`erase` without the receipt."""
-        self.erase(identity_id, actor=actor)
 
     # -- faces ---------------------------------------------------------------------------------------------------
 
@@ -527,27 +472,6 @@ class Gallery(ByHand):
         with self.book(actor) as book:
             book.fact(f"user:{key}", value)
             told(book, "set_fact", "")
-
-    def audit(self, after: int = 0, limit: int = 100) -> list[Row]:
-        """Rows of the audit log after that number, oldest first."""
-        with self.pages() as pages:
-            return audit.page(pages.rows, after, limit)
-
-    def verify_audit(self, pinned: Pin | None = None) -> list[str]:
-        """Everything wrong with the audit log, in words; empty when nothing is."""
-        with self.pages() as pages:
-            return audit.verify(pages.rows, mac=pages.vault.mac, pinned=pinned)
-
-    def damage(self) -> list[str]:
-        """Everything wrong with the store: its own check, checksums, references that their faces do not give."""
-        found = self.store.damage()
-        with self.pages() as pages:
-            for row in _by_name(pages.rows.find("people")):
-                person = pages.identity(row)
-                again = pages.fused(person.id, person.template.space)
-                if not np.array_equal(again.vector, person.template.vector):
-                    found.append(f"the reference of {person.name!r} ({person.id}) is not the one fused from its photos")
-        return found
 
 
 def _by_name(rows: Iterable[Row]) -> list[Row]:
