@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from vultus.types import F32, U8, CropSpec, Detections, Embedded
 
-__all__ = ["Aligner", "Detector", "Embedder", "Landmarker", "QualityEstimator", "Refiner"]
+__all__ = ["Aligner", "Clusterer", "Detector", "Embedder", "Landmarker", "QualityEstimator", "Refiner"]
 
 
 @runtime_checkable
@@ -85,4 +88,20 @@ class QualityEstimator(Protocol):
 
     def score(self, image: U8, faces: Detections) -> F32:
         """(N,) in [0, 1], higher is more useful."""
+        ...
+
+
+@runtime_checkable
+class Clusterer(Protocol):
+    """Say which faces are of one person."""
+
+    def cluster(
+        self, vectors: ArrayLike, *, cannot_link: ArrayLike | None = None, must_link: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
+        """(N, D) unit rows -> (N,) cluster of each face, 0 to K - 1 by first face; -1 is noise.
+
+        `must_link` and `cannot_link` are (M, 2) indices of faces of one person and of two. Both always hold:
+        must-linked faces are in one cluster and never noise, cannot-linked ones never in one cluster. Constraints that
+        contradict each other are an InputError which names the pair.
+        """
         ...

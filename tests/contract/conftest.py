@@ -14,6 +14,11 @@ from vultus.zoo import store
 
 # Rows that cannot be built from their own arguments: which cards and which further arguments that needs.
 COMPLETED = {
+    **{
+        name: ((), lambda: {"threshold": 0.5})
+        for name, row in catalogue.rows().items()
+        if row.room == "gallery.cluster"
+    },
     "arcface.file": (("fr_feature",), lambda: {"weights": str(store.ensure("fr_feature"))}),
 }
 
@@ -23,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     cases = []
     for row in catalogue.rows().values():
-        if row.room.split(".")[0] != metafunc.module.ROOM or row.extra:
+        if not f"{row.room}.".startswith(f"{metafunc.module.ROOM}.") or row.extra:
             continue
         kind = kind_of(getattr(import_module(row.module), row.target.partition(":")[2]))
         assert kind, f"{row.name}: {row.target} keeps no contract of vultus.contracts"

@@ -32,10 +32,15 @@ def room_of(path: str) -> str:
     return path.split("/")[1].removesuffix(".py")
 
 
+METHOD_FOLDERS = ("vultus/gallery/cluster/",)  # of rooms that hold more than methods
+
+
 def is_method(path: str) -> bool:
     """A public file in a method room."""
     parts = path.split("/")
-    return parts[1] in METHOD_ROOMS and not any(part.startswith("_") for part in parts[2:])
+    return (parts[1] in METHOD_ROOMS or path.startswith(METHOD_FOLDERS)) and not any(
+        part.startswith("_") for part in parts[2:]
+    )
 
 
 def text(path: Path) -> str:

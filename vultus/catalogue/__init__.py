@@ -200,7 +200,7 @@ def _rows(folder: Path) -> dict[str, Row]:
             continue
         for name, table in _read(path).items():
             made = _build(Row, path, name, table)
-            if made.room.split(".")[0] != path.stem:
+            if path.stem not in made.room.split("."):
                 raise InputError(f"{path.name}: row {name!r} says room {made.room!r}; expected {path.stem!r}")
             if name in found:
                 raise InputError(f"{path.name}: row {name!r} stands in two files; names are unique")

@@ -278,6 +278,76 @@ def _wrong_for_quality(subject: Any, items: list[Arrays]) -> list[Bad]:
     return _wrong_pictures(_picture_of(items), lambda value: subject.score(value, _detections(items)))
 
 
+def _libraries(subject: Any, rng: np.random.Generator) -> list[Arrays]:
+    """Vectors of a few people with must-links and cannot-links, as (vectors, must, cannot) each."""
+    return [_library(rng, n, people) for n, people in ((40, 5), (17, 3), (2, 1), (1, 1))]
+
+
+def _library(rng: np.random.Generator, n: int, people: int) -> Arrays:
+    who = rng.integers(people, size=n)
+    rows = 3 * rng.standard_normal((people, 32))[who] + rng.standard_normal((n, 32))
+    rows[n // 2 :: 7] = rows[0]  # duplicates
+    pairs = rng.permutation(n)[: n // 4 * 4].reshape(-1, 2)
+    half = len(pairs) // 2  # each face in one pair at most: nothing is contradicted
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit.astype(np.float32), pairs[:half], pairs[half:]
+
+
+def _call_clusterer(subject: Any, items: list[Arrays]) -> list[Arrays]:
+    return [(subject.cluster(rows, must_link=must, cannot_link=cannot),) for rows, must, cannot in items]
+
+
+def _output_of_clusterer(subject: Any, items: list[Arrays], results: list[Arrays]) -> None:
+    for (rows, must, cannot), (labels,) in zip(items, results, strict=True):
+        for made, linked in ((labels, True), (subject.cluster(rows), False)):
+            _same_kind("labels", made, (len(rows),), np.int64)
+            names, first = np.unique(made[made >= 0], return_index=True)
+            hold(bool((made >= -1).all()), f"labels below -1: {made}")
+            hold(np.array_equal(names, np.arange(len(names))), f"labels are not 0 to K - 1: {names}")
+            hold(bool((np.diff(first) > 0).all()), f"clusters are not numbered by their first face: {made}")
+            if linked and len(must):
+                together = (made[must[:, 0]] == made[must[:, 1]]) & (made[must[:, 0]] >= 0)
+                hold(bool(together.all()), f"must_link is not kept: {must[~together]}")
+                broken = (made[cannot[:, 0]] == made[cannot[:, 1]]) & (made[cannot[:, 0]] >= 0)
+                hold(not broken.any(), f"cannot_link is not kept: {cannot[broken]}")
+    rows = items[0][0]
+    _same_kind("labels of nothing", subject.cluster(rows[:0]), (0,), np.int64)
+    _same_kind("labels of one face", subject.cluster(rows[:1]), (1,), np.int64)
+    tied = subject.cluster(rows[:2], must_link=[[0, 1]])
+    hold(tied.tolist() == [0, 0], f"two must-linked faces are no cluster: {tied}")
+
+
+def _wrong_for_clusterer(subject: Any, items: list[Arrays]) -> list[Bad]:
+    rows = items[0][0]
+    holed = rows.copy()
+    holed[0, 0] = np.nan
+    bad: list[tuple[str, Any]] = [
+        ("NaN in a vector", holed),
+        ("one vector instead of N", rows[0]),
+        ("vectors of another length than 1", 2 * rows),
+        ("words", "faces"),
+        ("None", None),
+    ]
+    calls: list[Bad] = [(what, partial(subject.cluster, value)) for what, value in bad]
+    links: list[tuple[str, Any]] = [
+        ("a face that is not there", [[0, len(rows)]]),
+        ("a negative index", [[-1, 0]]),
+        ("triples", [[0, 1, 2]]),
+        ("indices with a fraction", [[0.5, 1.0]]),
+        ("names", [["Ann", "Bob"]]),
+    ]
+    for what, value in links:
+        calls += [
+            (f"must_link: {what}", partial(subject.cluster, rows, must_link=value)),
+            (f"cannot_link: {what}", partial(subject.cluster, rows, cannot_link=value)),
+        ]
+    return [
+        *calls,
+        ("a face that is not itself", partial(subject.cluster, rows, cannot_link=[[3, 3]])),
+        ("a contradiction", partial(subject.cluster, rows, must_link=[[0, 1], [1, 2]], cannot_link=[[2, 0]])),
+    ]
+
+
 CONTRACTS = {
     "detector": Contract(
         contracts.Detector, _pictures, _call_detector, _output_of_detector, _wrong_for_detector, tolerance=1e-2
@@ -296,5 +366,8 @@ CONTRACTS = {
     ),
     "quality": Contract(
         contracts.QualityEstimator, _faces, _call_quality, _output_of_quality, _wrong_for_quality, tolerance=1e-5
+    ),
+    "clusterer": Contract(
+        contracts.Clusterer, _libraries, _call_clusterer, _output_of_clusterer, _wrong_for_clusterer, tolerance=0.0
     ),
 }

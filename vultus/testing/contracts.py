@@ -1,4 +1,4 @@
-"""What every detector, aligner, refiner, landmarker, embedder and quality estimator promises, as checks.
+"""What every detector, aligner, refiner, landmarker, embedder, quality estimator and clusterer promises, as checks.
 
     for check in checks("embedder"):
         check(MyEmbedder)

@@ -1,0 +1,1 @@
+"""Clustering: which unknown faces are of one person."""
