@@ -21,6 +21,7 @@ from vultus.gallery._book import Book, Pages, oldest_first, stored, unit_rows
 from vultus.gallery._by_hand import ByHand, name_text, told
 from vultus.gallery._keeping import Keeping
 from vultus.gallery._roster import Current, Roster, same_space
+from vultus.gallery._unknowns import Clustering
 from vultus.gallery.calibrate import Calibration
 from vultus.gallery.erase import Copies
 from vultus.gallery.records import Medium, NewFace, SecurityLevel, StoredFace
@@ -51,7 +52,7 @@ def open_gallery(url_or_path: str | PathLike[str] = "people.db", *, key: bytes |
     return Gallery(store_for(url_or_path), key=key)
 
 
-class Gallery(ByHand, Keeping):
+class Gallery(ByHand, Clustering, Keeping):
     """People in a store; safe for several threads and processes.
 
     Every call that writes is one transaction, takes `actor` (who does it) and leaves a row in the audit log.
