@@ -363,8 +363,10 @@ class ReceiptOut(Answer):
     id: str
     person_id: str
     at: str
+    actor: str
     removed: dict[str, int]
     verified: list[str]
+    beyond: list[str]
     audit_seq: int
     audit_hash: str
 

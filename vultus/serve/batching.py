@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from vultus.errors import InputError, VultusError
 from vultus.io import images
 from vultus.pipeline import Encoded, Pipeline
+from vultus.pipeline._previews import previews
 from vultus.serve.errors import Problem
 from vultus.serve.limits import Limits
 from vultus.serve.metrics import Metrics
@@ -30,11 +31,11 @@ class Seen:
 
     Attributes:
         encoded: faces, vectors, qualities.
-        image: the decoded picture, where it was asked for.
+        previews: a small JPEG per face, where they were asked for.
     """
 
     encoded: Encoded
-    image: Image | None = None
+    previews: tuple[bytes | None, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +92,7 @@ class Batcher:
 
         Args:
             data: encoded files.
-            keep: return the decoded pictures too.
+            keep: make a small picture of every face too; done here, so that no decoded picture leaves the batch.
 
         Raises:
             Problem: 503 when the queue is full or the server stops.
@@ -184,16 +185,17 @@ class Batcher:
         found = iter([self.pipe.encode(good[0])] if len(good) == 1 else self.pipe.stream(good) if good else ())
         results: list[Seen | VultusError] = []
         for item in run:
-            result = item if isinstance(item, VultusError) else next(found)
+            if isinstance(item, VultusError):
+                results.append(item)
+                continue
+            result = next(found)
             if isinstance(result, Encoded) and len(result) > self.limits.faces:
-                result = InputError(
-                    f"the picture: expected at most {self.limits.faces} faces, got {len(result)}: send parts"
-                )
-            if isinstance(result, VultusError):
-                results.append(result)
+                what = f"expected at most {self.limits.faces} faces, got {len(result)}: send parts of it"
+                result = InputError(f"the picture: {what}")
+            if isinstance(result, Encoded):
+                results.append(Seen(result, tuple(previews(item[0], result)) if item[1] else ()))
             else:
-                keep = not isinstance(item, VultusError) and item[1]
-                results.append(Seen(result, item[0] if keep and not isinstance(item, VultusError) else None))
+                results.append(result)
         return results
 
 

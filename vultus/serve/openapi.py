@@ -50,6 +50,7 @@ def document(app: FastAPI, made: dict[str, Any]) -> dict[str, Any]:
             operation = made["paths"].get(route.path_format, {}).get(method.lower())
             if operation is not None:
                 _completed(operation, needs_of(route.endpoint))
+    _without_null(made)
     return made
 
 
@@ -76,10 +77,10 @@ def _bodies(need: Needs) -> dict[str, Any]:
     """The two ways to send pictures."""
     assert need.ask is not None
     rest = need.ask.model_json_schema()
-    optional = not getattr(need.ask, "needs_picture", True)
-    fields = {key: _plain(value) for key, value in rest.get("properties", {}).items()}
-    most = Limits().pictures
-    form, plain = dict(fields), dict(fields)
+    fields, more = rest.get("properties", {}), {key: rest[key] for key in ("not",) if key in rest}
+    instead, most = need.ask.alternative, Limits().pictures
+    form = {key: value for key, value in fields.items() if key not in instead}
+    plain = dict(fields)
     for name in need.pictures:
         binary = {"type": "string", "format": "binary", "contentMediaType": "image/*"}
         text = {"type": "string", "format": "picture-base64", "contentEncoding": "base64"}
@@ -89,16 +90,24 @@ def _bodies(need: Needs) -> dict[str, Any]:
     must = list(rest.get("required", []))
     content = {}
     for kind, properties, suffix in (("multipart/form-data", form, ""), ("application/json", plain, "_base64")):
-        needed = must + ([] if optional else [name + suffix for name in need.pictures])
-        schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        content[kind] = {"schema": schema | ({"required": needed} if needed else {})}
+        pictures = [name + suffix for name in need.pictures]
+        schema = {"type": "object", "properties": properties, "additionalProperties": False, **more}
+        if instead and suffix:
+            schema["oneOf"] = [{"required": [*must, *pictures]}, {"required": [*must, *instead]}]
+            schema["dependentRequired"] = {key: list(instead) for key in instead}
+        else:
+            schema["required"] = must + pictures
+        content[kind] = {"schema": schema}
     return content
 
 
-def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """A field that may be left out, without null: a form has no null."""
-    kinds = [kind for kind in schema.get("anyOf", []) if kind.get("type") != "null"]
-    if len(kinds) == 1:
-        rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
-        return {**rest, **kinds[0]}
-    return schema
+def _without_null(part: Any) -> None:
+    """Take out `"default": null`: what may be left out has no default that could be sent."""
+    if isinstance(part, dict):
+        if part.get("default", 0) is None:
+            del part["default"]
+        for value in part.values():
+            _without_null(value)
+    elif isinstance(part, list):
+        for value in part:
+            _without_null(value)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from vultus.serve.limits import Limits
 from vultus.serve.roles import Role
@@ -12,6 +13,7 @@ from vultus.serve.roles import Role
 __all__ = [
     "Ask",
     "Assign",
+    "ClusterJob",
     "CompareAsk",
     "DetectAsk",
     "EmbedAsk",
@@ -20,6 +22,7 @@ __all__ = [
     "FaceIds",
     "Id",
     "IdentifyAsk",
+    "ImportJob",
     "JobAsk",
     "KeyAsk",
     "LinkAsk",
@@ -42,14 +45,27 @@ Name = Annotated[
 ]
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f\u007f/]+$")]
 Rate = Annotated[float, Field(ge=1e-6, le=0.1, description="false match rate of one comparison")]
-Fpir = Annotated[float, Field(ge=1e-6, le=0.5, description="share of searches with a stranger that may name somebody")]
+Fpir = Annotated[float, Field(ge=1e-5, le=0.5, description="share of searches with a stranger that may name somebody")]
+Nothing = SkipJsonSchema[None]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=_LIMITS.ids)]
 
 
 class Ask(BaseModel):
-    """A request."""
+    """A request.
+
+    Attributes:
+        alternative: fields that may stand in the place of a picture.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    alternative: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_null(cls, data: Any) -> Any:
+        if isinstance(data, dict) and None in data.values():
+            raise ValueError("expected no null: leave out what is not given")
+        return data
 
 
 class DetectAsk(Ask):
@@ -63,14 +79,15 @@ class EmbedAsk(Ask):
 class CompareAsk(Ask):
     """Beside the pictures `a` and `b`."""
 
-    fmr: Rate | None = None
+    fmr: Rate | Nothing = None
 
 
 class IdentifyAsk(Ask):
     """Beside the picture: one of two rates, and whether the faces are stored."""
 
-    fmr: Rate | None = None
-    fpir: Fpir | None = None
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["fmr", "fpir"]}})
+    fmr: Rate | Nothing = None
+    fpir: Fpir | Nothing = None
     keep: bool = False
 
     @model_validator(mode="after")
@@ -81,10 +98,11 @@ class IdentifyAsk(Ask):
 
 
 class SearchAsk(Ask):
-    """A vector with its space, or a picture."""
+    """A vector with its space (any length but 0), or a picture, whose main face is searched for."""
 
-    vector: Annotated[list[float], Field(min_length=1, max_length=4096)] | None = None
-    space: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    alternative: ClassVar[tuple[str, ...]] = ("vector", "space")
+    vector: Annotated[list[float], Field(min_length=1, max_length=4096)] | Nothing = None
+    space: Annotated[str, Field(min_length=1, max_length=300)] | Nothing = None
     k: Annotated[int, Field(ge=1, le=_LIMITS.candidates)] = 5
 
 
@@ -105,21 +123,15 @@ class StoreAsk(Ask):
     """Beside the pictures: nothing."""
 
 
+Key = Annotated[str, Field(min_length=1, max_length=64, pattern=rf"^{_PRINTED}+$")]
+Value = Annotated[str, Field(max_length=500, pattern=rf"^{_PRINTED}*$")] | bool | int | float
+
+
 class PersonPatch(Ask):
-    """What changes."""
+    """What changes; attributes are replaced as a whole."""
 
-    name: Name | None = None
-    attributes: (
-        dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=500)]] | None
-    ) = None
-
-    @model_validator(mode="after")
-    def _something(self) -> PersonPatch:
-        if self.name is None and self.attributes is None:
-            raise ValueError("expected name or attributes, got neither")
-        if self.attributes is not None and len(self.attributes) > 50:
-            raise ValueError("attributes: expected at most 50")
-        return self
+    name: Name | Nothing = None
+    attributes: Annotated[dict[Key, Value], Field(max_length=50)] | Nothing = None
 
 
 class Merge(Ask):
@@ -147,31 +159,27 @@ class FaceIds(Ask):
     face_ids: Ids
 
 
-class Assign(Ask):
-    """Stored faces, and the person they show: one that is there, or a name."""
-
-    face_ids: Ids
-    person_id: Id | None = None
-    name: Name | None = None
-
-    @model_validator(mode="after")
-    def _one_person(self) -> Assign:
-        if (self.name is None) == (self.person_id is None):
-            raise ValueError("expected name or person_id, one of them")
-        return self
+_ONE_OF_THEM: dict[str, Any] = {"oneOf": [{"required": ["person_id"]}, {"required": ["name"]}]}
 
 
 class NameOrPerson(Ask):
     """A person that is there, or a name."""
 
-    person_id: Id | None = None
-    name: Name | None = None
+    model_config = ConfigDict(json_schema_extra=_ONE_OF_THEM)
+    person_id: Id | Nothing = None
+    name: Name | Nothing = None
 
     @model_validator(mode="after")
     def _one_person(self) -> NameOrPerson:
         if (self.name is None) == (self.person_id is None):
             raise ValueError("expected name or person_id, one of them")
         return self
+
+
+class Assign(NameOrPerson):
+    """Stored faces, and the person they show: one that is there, or a name."""
+
+    face_ids: Ids
 
 
 class LinkAsk(Ask):
@@ -188,18 +196,21 @@ class Security(Ask):
     fmr: Rate
 
 
-class JobAsk(Ask):
-    """Long work."""
+class ImportJob(Ask):
+    """Enroll a folder of this server that has one folder of photos per person."""
 
-    kind: Literal["import", "cluster"]
-    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    kind: Literal["import"]
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
     force: bool = False
 
-    @model_validator(mode="after")
-    def _path_of_import(self) -> JobAsk:
-        if (self.kind == "import") != (self.path is not None):
-            raise ValueError("expected path exactly for an import")
-        return self
+
+class ClusterJob(Ask):
+    """Group unknown faces that look alike."""
+
+    kind: Literal["cluster"]
+
+
+JobAsk = Annotated[ImportJob | ClusterJob, Field(discriminator="kind")]
 
 
 class KeyAsk(Ask):

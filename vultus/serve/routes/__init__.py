@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from vultus.serve.routes import health, jobs, keys, models, pictures
+from vultus.serve.routes import corrections, faces, health, identify, jobs, keys, models, operation, people, pictures
 
 __all__ = ["add_all"]
 
 
 def add_all(app: FastAPI) -> None:
     """Add every route."""
-    for router in (*(noun.router for noun in (health, models, pictures, jobs, keys)), health.plain):
+    for router in (
+        *(
+            noun.router
+            for noun in (health, models, pictures, identify, people, faces, corrections, operation, jobs, keys)
+        ),
+        health.plain,
+    ):
         app.router.routes += router.routes  # as they are: every route of `app.routes` is one of ours
