@@ -167,7 +167,7 @@ async def delete_face(request: Request, face_id: FaceId) -> dict[str, Any]:
 
     def work() -> dict[str, Any]:
         gone = directory.faces(services.gallery, [face_id])
-        services.gallery.remove_face(face_id, actor=actor)
+        services.gallery.remove_faces([face_id], actor=actor)
         return {"faces": gone}
 
     return await corrected(services, work)
