@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.serve import fake
 from tests.serve.conftest import Served
+from tests.serve.test_batching import until
 from vultus.serve import views
 from vultus.types import Decision, Match, Metric
 
@@ -316,7 +317,91 @@ def test_the_rate_in_use(serve) -> None:
     decision = client.post("/v1/identify", files={"image": fake.picture(1, shot=7)}).json()["faces"][0]["decision"]
     assert decision["threshold"] == pytest.approx(0.6)
     audit = admin.get("/v1/audit?limit=500").json()["items"]
-    assert audit[-1]["verb"] == "set_fact"
-    assert audit[-1]["actor"].startswith("key:")
+    assert [(row["verb"], row["seq"]) for row in audit] == [("set_fact", 2), ("enroll", 1)]
+    assert audit[0]["actor"].startswith("key:")
     page = admin.get("/v1/audit?limit=1").json()
-    assert admin.get(f"/v1/audit?limit=1&cursor={page['next_cursor']}").json()["items"][0]["seq"] == 2
+    last = admin.get(f"/v1/audit?limit=1&cursor={page['next_cursor']}").json()
+    assert [row["seq"] for row in page["items"] + last["items"]] == [2, 1]
+    assert last["next_cursor"] is None
+
+
+# ---------------------------------------------------------------- unknown faces, jobs
+def ended(client, job: dict) -> dict:
+    until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["state"] not in ("queued", "running"))
+    return client.get(f"/v1/jobs/{job['id']}").json()
+
+
+def test_unknown_faces_are_clustered_and_named(serve) -> None:
+    served = serve()
+    enrolled(served, "Anna", 1)
+    for shot in range(4):
+        stored(served, 1, 5, shot=60 + shot)
+    client, reader = served.client("enroll"), served.client("read")
+    assert client.get("/v1/health").json()["store"] == {"people": 1, "faces": 9, "unknown": 8, "space": fake.SPACE}
+    started = client.post("/v1/clusters", json={})
+    assert started.status_code == 202
+    job = ended(client, started.json())
+    assert (job["state"], job["result"]) == ("done", {"clusters": 2})
+    assert reader.get(f"/v1/jobs/{job['id']}").status_code == 404
+    assert reader.get("/v1/jobs").json()["items"] == []
+    assert served.client("admin").get("/v1/jobs").json()["items"] == [job]
+    clusters = client.get("/v1/clusters").json()["items"]
+    assert [cluster["size"] for cluster in clusters] == [4, 4]
+    assert all(0.5 < cluster["purity"]["value"] <= 1 for cluster in clusters)
+    names = [cluster["suggestion"]["name"] if cluster["suggestion"] else None for cluster in clusters]
+    assert sorted(names, key=str) == ["Anna", None]
+    assert all(cluster["suggestion"] is None for cluster in reader.get("/v1/clusters").json()["items"])
+    new = next(cluster for cluster in clusters if cluster["suggestion"] is None)
+    assert len(client.get(f"/v1/faces?cluster_id={new['id']}").json()["items"]) == 4
+    named = client.post(f"/v1/clusters/{new['id']}/name", json={"name": "Eve"})
+    assert (named.json()["name"], named.json()["n_faces"]) == ("Eve", 4)
+    undone = client.post(f"/v1/history/{named.headers['X-History-Seq']}/undo")
+    assert undone.json()["can_undo"] is False
+    assert client.get("/v1/health").json()["store"]["people"] == 1
+    problem(client.post("/v1/clusters/0/name", json={"name": "Eve"}), 404, "NotFound")
+    problem(client.post(f"/v1/clusters/{new['id']}/name", json={}), 422, "InputError")
+
+
+def test_only_the_faces_asked_for_are_kept(serve) -> None:
+    served = serve()
+    client = served.client("enroll")
+    files = {"image": fake.picture(1, 2, 3)}
+    answer = client.post("/v1/identify", files=files, data={"keep": "0,2"}).json()
+    assert [face["face_id"] is None for face in answer["faces"]] == [False, True, False]
+    again = client.post("/v1/identify", files=files, data={"keep": "2"}).json()
+    assert again["faces"][2]["face_id"] == answer["faces"][2]["face_id"]
+    assert len(client.get("/v1/faces").json()["items"]) == 2
+    problem(client.post("/v1/identify", files=files, data={"keep": "3"}), 404, "NotFound")
+    problem(client.post("/v1/identify", files=files, data={"keep": "x"}), 422, "InputError")
+
+
+def test_a_folder_is_imported_only_below_what_the_operator_allows(serve, tmp_path) -> None:
+    allowed, secret = tmp_path / "allowed", tmp_path / "secret"
+    for folder, name, person in (
+        (allowed / "team", "Anna", 1),
+        (allowed / "team", "Ben", 2),
+        (secret / "all", "Zed", 3),
+    ):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a.png").write_bytes(fake.picture(person))
+    (allowed / "team" / "Zed").symlink_to(secret / "all" / "Zed")
+    (allowed / "way-out").symlink_to(secret)
+    served = serve(folders=(allowed,))
+    client = served.client("enroll")
+    for path in (
+        secret / "all",
+        allowed / "../secret/all",
+        allowed / "way-out/all",
+        allowed / "nothing",
+        "x",
+        "/",
+        "a\0b",
+    ):
+        answer = client.post("/v1/jobs", json={"kind": "import", "path": str(path)})
+        assert answer.status_code in (403, 422), path
+    job = ended(client, client.post("/v1/jobs", json={"kind": "import", "path": str(allowed / "team")}).json())
+    assert job["state"] == "done"
+    assert job["result"] == {"people": 2, "used": 2, "known": 0, "refused": 0, "outside": 1}
+    assert {person["name"] for person in client.get("/v1/people").json()["items"]} == {"Anna", "Ben"}
+    problem(serve().client("enroll").post("/v1/jobs", json={"kind": "import", "path": str(allowed)}), 403, "Forbidden")
+    problem(client.post("/v1/jobs", json={"kind": "import"}), 422, "InputError")

@@ -145,6 +145,8 @@ class StoreOut(Answer):
     """The gallery."""
 
     people: int
+    faces: int
+    unknown: int
     space: str | None
 
 
@@ -455,6 +457,9 @@ class SecurityOut(Answer):
     """The rate in use, and what others would mean."""
 
     fmr: float
+    people: int
+    calibration: str
+    words: str
     levels: list[Level]
 
 
@@ -472,7 +477,7 @@ class AuditRow(Answer):
 
 
 class AuditPage(Answer):
-    """The audit, from its beginning."""
+    """The audit, the latest first."""
 
     items: list[AuditRow]
     next_cursor: str | None

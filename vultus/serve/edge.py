@@ -46,7 +46,7 @@ class Edge:
             return
         state = scope.setdefault("state", {})
         state["request_id"] = secrets.token_hex(8)
-        passage = _Passage(state["request_id"], receive, send)
+        passage = _Passage(state, receive, send)
         services, start = self.services, time.perf_counter()
         services.in_flight += 1
         services.metrics.in_flight.set(services.in_flight)
@@ -100,8 +100,9 @@ class Edge:
 class _Passage:
     """One request on its way through: counts bytes, adds headers, remembers the status."""
 
-    def __init__(self, request_id: str, receive: Receive, send: Send) -> None:
-        self.id = request_id
+    def __init__(self, state: dict[str, Any], receive: Receive, send: Send) -> None:
+        self.id = str(state["request_id"])
+        self._state = state
         self.status = 0
         self.bytes_in = 0
         self.bytes_out = 0
@@ -120,6 +121,8 @@ class _Passage:
             have = {key.lower() for key, _ in headers}
             more = {"X-Request-Id": self.id, **SAFETY}
             headers += [(k.encode(), v.encode()) for k, v in more.items() if k.lower().encode() not in have]
+            if "history_seq" in self._state:
+                headers.append((b"x-history-seq", str(self._state["history_seq"]).encode()))
             if self.status in (408, 413):  # the rest of the body is still on its way
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}

@@ -117,7 +117,12 @@ def _owned(gallery: Gallery, who: Who, usable: list[tuple[str, Seen, int]], pers
         if owner not in (None, who.name)
     ]
     if taken:
-        raise Problem(409, "Conflict", "a face on these photos is somebody's already: assign it", {"photos": taken})
+        raise Problem(
+            409,
+            "Conflict",
+            "a face on these photos is somebody's already: assign it",
+            {**_first(taken), "photos": taken},
+        )
 
 
 def _screened(
@@ -143,5 +148,9 @@ def _screened(
             kept.append(item)
     if alike:
         words = "a photo looks like somebody who is enrolled already: leave it out, or send force=true"
-        raise Problem(409, "Conflict", words, {"photos": alike, "refused": outcome.refused})
+        raise Problem(409, "Conflict", words, {**_first(alike), "photos": alike, "refused": outcome.refused})
     return kept
+
+
+def _first(photos: list[dict[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in photos[0].items() if key != "reason"}

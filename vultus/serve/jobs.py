@@ -22,7 +22,7 @@ from vultus.serve.limits import Limits
 from vultus.serve.logs import LOG, frames
 from vultus.serve.metrics import Metrics
 
-__all__ = ["Canceled", "Job", "Jobs", "Progress"]
+__all__ = ["Canceled", "Job", "Jobs", "Progress", "Work"]
 
 State = Literal["queued", "running", "done", "failed", "canceled", "interrupted"]
 OPEN: tuple[State, ...] = ("queued", "running")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from vultus.serve.limits import Limits
@@ -83,12 +84,22 @@ class CompareAsk(Ask):
 
 
 class IdentifyAsk(Ask):
-    """Beside the picture: one of two rates, and whether the faces are stored."""
+    """Beside the picture: one of two rates, and which faces are stored: all, or those of these places from 0.
+
+    In a form: `keep=true`, or the places as in `keep=0,2`.
+    """
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["fmr", "fpir"]}})
     fmr: Rate | Nothing = None
     fpir: Fpir | Nothing = None
-    keep: bool = False
+    keep: bool | Annotated[list[Annotated[int, Field(ge=0, lt=_LIMITS.faces)]], Field(max_length=_LIMITS.faces)] = False
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _places(cls, value: Any) -> Any:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", value):
+            return [int(place) for place in value.split(",")]
+        return value
 
     @model_validator(mode="after")
     def _one_rate(self) -> IdentifyAsk:

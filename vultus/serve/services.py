@@ -17,6 +17,7 @@ from vultus.serve.auth import Keys
 from vultus.serve.batching import Batcher
 from vultus.serve.bodies import Memory
 from vultus.serve.budgets import Buckets
+from vultus.serve.clusters import Clusters
 from vultus.serve.cursors import Cursors
 from vultus.serve.errors import Problem
 from vultus.serve.jobs import Jobs
@@ -77,6 +78,7 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     batcher: Batcher = field(init=False)
     jobs: Jobs = field(init=False)
+    clusters: Clusters = field(init=False)
     cursors: Cursors = field(init=False)
     memory: Memory = field(init=False)
     rates: Buckets = field(init=False)
@@ -90,6 +92,7 @@ class Services:
     def __post_init__(self) -> None:
         limits = self.limits
         self.batcher = Batcher(self.pipe, limits, self.metrics, self.options.workers)
+        self.clusters = Clusters(self.gallery, self.pipe)
         self.jobs = Jobs(self.options.state, limits, self.metrics)
         self.cursors = Cursors(self.keys.signing_key())
         self.memory = Memory(limits.bodies_bytes)

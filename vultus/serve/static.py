@@ -18,6 +18,7 @@ POLICY = (
     "connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+CAMERA = "camera=(self), microphone=(), geolocation=()"  # the page takes photos; nothing else is asked for
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -47,7 +48,12 @@ def add(app: Starlette, folder: Path = _FOLDER) -> None:
         request.scope["state"]["route"] = "/page"
         if name not in files:
             raise HTTPException(404)
-        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "ETag": tags[name]}
+        headers = {
+            "Content-Security-Policy": POLICY,
+            "Permissions-Policy": CAMERA,
+            "Cache-Control": "no-cache",
+            "ETag": tags[name],
+        }
         if request.headers.get("if-none-match") == tags[name]:
             return Response(status_code=304, headers=headers)
         return Response(files[name], headers=headers, media_type=_TYPES["." + name.rpartition(".")[2]])

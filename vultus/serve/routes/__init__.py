@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from vultus.serve.routes import corrections, faces, health, identify, jobs, keys, models, operation, people, pictures
+from vultus.serve.routes import (
+    clusters,
+    corrections,
+    faces,
+    health,
+    identify,
+    jobs,
+    keys,
+    models,
+    operation,
+    people,
+    pictures,
+)
 
 __all__ = ["add_all"]
 
@@ -14,7 +26,19 @@ def add_all(app: FastAPI) -> None:
     for router in (
         *(
             noun.router
-            for noun in (health, models, pictures, identify, people, faces, corrections, operation, jobs, keys)
+            for noun in (
+                health,
+                models,
+                pictures,
+                identify,
+                people,
+                faces,
+                clusters,
+                corrections,
+                operation,
+                jobs,
+                keys,
+            )
         ),
         health.plain,
     ):

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query, Request
 
 from vultus.gallery.records import Entry
 from vultus.serve import answers, directory
+from vultus.serve.correcting import corrected
 from vultus.serve.errors import Problem
 from vultus.serve.guard import Guarded, needs
 from vultus.serve.paging import Cursor, Limit, page_of
-from vultus.serve.routes.people import corrected
 from vultus.serve.schema import LinkAsk
 from vultus.serve.services import caller_of, services_of
 
@@ -46,7 +46,7 @@ async def add_link(request: Request, ask: LinkAsk) -> dict[str, Any]:
                 directory.known_person(rows, ask.b)
         return services.gallery.link(ask.kind, ask.a, ask.b, actor=actor).to_dict()
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.delete("/links/{link_id}", response_model=answers.LinkOut)
@@ -62,7 +62,7 @@ async def remove_link(request: Request, link_id: Annotated[str, Path(min_length=
         services.gallery.unlink(link_id, actor=actor)
         return found[0].to_dict()
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.get("/history", response_model=answers.HistoryPage)
@@ -85,7 +85,7 @@ async def undo(request: Request, seq: Annotated[int, Path(ge=1, le=2**62)]) -> d
             raise Problem(404, "NotFound", "there is no correction of that number")
         return _told(services.gallery.undo(seq, actor=actor))
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 def _told(entry: Entry) -> dict[str, Any]:

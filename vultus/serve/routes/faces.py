@@ -12,11 +12,11 @@ from vultus.pipeline._previews import new_face
 from vultus.serve import answers, directory, views
 from vultus.serve.attempts import charge
 from vultus.serve.batching import Seen
+from vultus.serve.correcting import corrected
 from vultus.serve.errors import Problem
 from vultus.serve.guard import Guarded, needs, needs_pictures
 from vultus.serve.intake import seen, taken
 from vultus.serve.paging import Cursor, Limit, after, next_cursor
-from vultus.serve.routes.people import corrected
 from vultus.serve.schema import Assign, FaceIds, StoreAsk
 from vultus.serve.security import rate_in_use
 from vultus.serve.services import Services, caller_of, services_of
@@ -63,7 +63,7 @@ async def store_faces(request: Request) -> dict[str, Any]:
     if not uploads:
         raise Problem(422, "InputError", "images: expected at least one picture, in this field or as images_base64")
     found = await seen(request, uploads, keep=True)
-    good = [item for item in found if isinstance(item, Seen)]
+    good = {item.encoded.sha256: item for item in found if isinstance(item, Seen)}  # a picture sent twice counts once
     bad = [
         {"photo": upload.label, "reason": str(item)}
         for upload, item in zip(uploads, found, strict=True)
@@ -72,21 +72,18 @@ async def store_faces(request: Request) -> dict[str, Any]:
     if bad:
         raise Problem(422, "InputError", f"{bad[0]['photo']}: {bad[0]['reason']}", {"refused": bad})
     services, actor = services_of(request), caller_of(request).actor
-    return {"faces": await services.call(lambda: directory.faces(services.gallery, keep(services, good, actor)))}
+    pictures = [(item, list(range(len(item.encoded)))) for item in good.values()]
+    return {"faces": await services.call(lambda: directory.faces(services.gallery, keep(services, pictures, actor)))}
 
 
-def keep(services: Services, pictures: list[Seen], actor: str) -> list[str]:
-    """Store all faces of pictures, in one transaction; their ids, in order."""
+def keep(services: Services, pictures: list[tuple[Seen, list[int]]], actor: str) -> list[str]:
+    """Store faces of pictures, named by their places, in one transaction; their ids, in order."""
     services.pipe.check(services.gallery)
-    once = {item.encoded.sha256: item for item in pictures}.values()
-    new = [
-        new_face(item.encoded, i, item.previews[i] if item.previews else None)
-        for item in once
-        for i in range(len(item.encoded))
-    ]
-    media = [
-        Medium(item.encoded.sha256, None, item.encoded.size_hw[0], item.encoded.size_hw[1], True, "") for item in once
-    ]
+    new, media = [], []
+    for item, places in pictures:
+        new += [new_face(item.encoded, i, item.previews[i] if item.previews else None) for i in places]
+        height, width = item.encoded.size_hw
+        media.append(Medium(item.encoded.sha256, None, height, width, True, ""))
     kept = services.gallery.add_faces(new, services.pipe.space, media=media, actor=actor)
     return [face.id for face in kept]
 
@@ -126,7 +123,7 @@ async def assign(request: Request, ask: Assign) -> dict[str, Any]:
         with services.gallery.store.read() as rows:
             return directory.person(rows, directory.known_person(rows, person.id))
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.post("/faces/unassign", response_model=answers.Stored)
@@ -140,7 +137,7 @@ async def unassign(request: Request, ask: FaceIds) -> dict[str, Any]:
         services.gallery.unassign(ask.face_ids, actor=actor)
         return {"faces": directory.faces(services.gallery, ask.face_ids)}
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.post("/faces/{face_id}/suggest", response_model=answers.Suggested)
@@ -156,7 +153,7 @@ async def suggest(request: Request, face_id: FaceId) -> dict[str, Any]:
         services.metrics.decisions.labels(made.outcome).inc()
         return {"decision": views.decision(made, caller.role), "words": views.words(made, caller.role)}
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.delete("/faces/{face_id}", response_model=answers.Stored)
@@ -167,7 +164,7 @@ async def delete_face(request: Request, face_id: FaceId) -> dict[str, Any]:
 
     def work() -> dict[str, Any]:
         gone = directory.faces(services.gallery, [face_id])
-        services.gallery.remove_faces([face_id], actor=actor)
+        services.gallery.remove_face(face_id, actor=actor)
         return {"faces": gone}
 
-    return await corrected(services, work)
+    return await corrected(request, work)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from vultus import __version__
+from vultus.gallery import Gallery
 from vultus.serve import answers
 from vultus.serve.guard import Guarded, needs
 from vultus.serve.metrics import CONTENT_TYPE
@@ -25,7 +26,7 @@ async def health(request: Request) -> dict[str, Any]:
     told: dict[str, Any] = {"status": "stopping" if services.stopping else "ok", "version": __version__}
     if request.scope["state"]["caller"] is not None:
         gallery = services.gallery
-        told["store"] = await services.call(lambda: {"people": len(gallery), "space": gallery.space})
+        told["store"] = await services.call(lambda: _counts(gallery))
         told["queue"] = {"waiting": len(services.batcher), "limit": services.limits.queue_pictures}
         told["models"] = parts_of(services)
     return told
@@ -54,3 +55,10 @@ async def document(request: Request) -> dict[str, Any]:
 async def metrics(request: Request) -> Response:
     """What the server counts, for Prometheus."""
     return Response(services_of(request).metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _counts(gallery: Gallery) -> dict[str, Any]:
+    space = gallery.space
+    with gallery.store.read() as rows:
+        counts = {"people": rows.count("people"), "faces": rows.count("faces")}
+        return {**counts, "unknown": rows.count("faces", person_id=None), "space": space}

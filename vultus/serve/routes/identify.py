@@ -35,9 +35,9 @@ async def identify(request: Request) -> dict[str, Any]:
     """
     services, caller = services_of(request), caller_of(request)
     files, ask = await taken(request, IdentifyAsk)
-    if ask.keep and not allows(caller.role, "enroll"):
+    if ask.keep is not False and not allows(caller.role, "enroll"):
         raise Problem(403, "Forbidden", "keep: this needs a key of the role enroll", {"role": "enroll"})
-    found = await one_seen(request, files, keep=ask.keep)
+    found = await one_seen(request, files, keep=ask.keep is not False)
     return await services.call(lambda: _identified(services, caller, found, ask))
 
 
@@ -54,7 +54,7 @@ def _identified(services: Services, caller: Caller, found: Seen, ask: IdentifyAs
         decision = gallery.identify(probe, calibration=pipe.calibration, fmr=fmr, fpir=ask.fpir)
         made.append((pipe._noted(decision), near))
         services.metrics.decisions.labels(decision.outcome).inc()
-    kept = keep(services, [found], caller.actor) if ask.keep else [None] * len(encoded)
+    kept = _kept(services, caller, found, ask.keep)
     faces = [
         {
             **face,
@@ -66,6 +66,19 @@ def _identified(services: Services, caller: Caller, found: Seen, ask: IdentifyAs
         for face, (decision, near), face_id in zip(views.faces(encoded), made, kept, strict=True)
     ]
     return {"image": views.picture(encoded), "faces": faces}
+
+
+def _kept(services: Services, caller: Caller, found: Seen, wanted: bool | list[int]) -> list[str | None]:
+    """Store all faces, none, or those of some places; the id of each that was stored."""
+    n = len(found.encoded)
+    places = range(n) if wanted is True else sorted(set(wanted or ()))
+    if any(place >= n for place in places):
+        raise Problem(404, "NotFound", f"keep: expected places from 0 to {n - 1}: there are {n} faces")
+    ids: list[str | None] = [None] * n
+    if wanted is not False:
+        for place, face_id in zip(places, keep(services, [(found, list(places))], caller.actor), strict=True):
+            ids[place] = face_id
+    return ids
 
 
 @router.post("/search", response_model=answers.Searched)

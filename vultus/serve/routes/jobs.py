@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -9,8 +10,10 @@ from fastapi import APIRouter, Path, Request
 from vultus.serve import answers
 from vultus.serve.errors import Problem
 from vultus.serve.guard import Guarded, needs
+from vultus.serve.importing import import_folder
 from vultus.serve.jobs import Job
 from vultus.serve.paging import Cursor, Limit, page_of
+from vultus.serve.schema import ImportJob, JobAsk
 from vultus.serve.services import caller_of, services_of
 
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["jobs"])
@@ -32,6 +35,18 @@ async def list_jobs(request: Request, limit: Limit = 100, cursor: Cursor = None)
     caller = caller_of(request)
     found = [job for job in services_of(request).jobs.list() if caller.role == "admin" or job.owner == caller.key_id]
     return page_of(request, f"jobs {caller.key_id}", [job.to_dict() for job in found], limit, cursor)
+
+
+@router.post("/jobs", response_model=answers.JobOut, status_code=202)
+@needs("enroll", "json")
+async def start_job(request: Request, ask: JobAsk) -> dict[str, Any]:
+    """Start long work: import a folder of this server, or cluster the unknown faces."""
+    services, caller = services_of(request), caller_of(request)
+    if isinstance(ask, ImportJob):
+        work = import_folder(services, ask.path, ask.force, caller.actor)
+    else:
+        work = partial(services.clusters.find, actor=caller.actor)
+    return services.jobs.start(ask.kind, caller.key_id, work).to_dict()
 
 
 @router.get("/jobs/{job_id}", response_model=answers.JobOut)

@@ -42,18 +42,32 @@ def _levels(services: Services) -> dict[str, Any]:
     rates = sorted({used, *(rate for rate in LEVELS if rate >= calibration.smallest_fmr)}, reverse=True)
     keys = answers.Level.model_fields
     levels = [services.gallery.security(calibration, rate).to_dict() for rate in rates]
-    return {"fmr": used, "levels": [{key: level[key] for key in keys} for level in levels]}
+    (now,) = [level for level in levels if level["fmr"] == used]
+    return {
+        "fmr": used,
+        "people": now["people"],
+        "calibration": calibration.describe(),
+        "words": now["words"],
+        "levels": [{key: level[key] for key in keys} for level in levels],
+    }
 
 
 @router.get("/audit", response_model=answers.AuditPage)
 @needs("admin")
 async def audit(request: Request, limit: Limit = 100, cursor: Cursor = None) -> dict[str, Any]:
-    """Rows of the audit, oldest first."""
+    """Rows of the audit, the latest first."""
     services = services_of(request)
-    last = after(request, "audit", cursor) or 0
-    rows = await services.call(lambda: services.gallery.audit(last, limit + 1))
-    more = next_cursor(request, "audit", rows[limit - 1]["seq"]) if len(rows) > limit else None
-    return {"items": rows[:limit], "next_cursor": more}
+    before = after(request, "audit", cursor)
+
+    def work() -> list[dict[str, Any]]:
+        with services.gallery.store.read() as rows:
+            end = rows.count("audit") if before is None else before - 1  # rows are numbered 1, 2, ... without a gap
+        start = max(0, end - limit)
+        return services.gallery.audit(start, end - start)[::-1]
+
+    rows = await services.call(work)
+    more = next_cursor(request, "audit", rows[-1]["seq"]) if rows and rows[-1]["seq"] > 1 else None
+    return {"items": rows, "next_cursor": more}
 
 
 @router.get("/audit/verify", response_model=answers.AuditState)

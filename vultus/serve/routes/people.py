@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
-from vultus.errors import InputError
 from vultus.serve import answers, directory, enrolling
 from vultus.serve.bodies import Upload
+from vultus.serve.correcting import corrected
 from vultus.serve.enrolling import Who
 from vultus.serve.errors import Problem
 from vultus.serve.guard import Guarded, needs, needs_pictures
@@ -78,7 +77,7 @@ async def _enrolled(request: Request, who: Who, uploads: list[Upload]) -> dict[s
         person = None if done.person_id is None else _person(services, done.person_id)
         return {"person": person, "used": done.used, "known": done.known, "refused": done.refused}
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.get("/people/{person_id}", response_model=answers.PersonFull)
@@ -118,7 +117,7 @@ async def change_person(request: Request, person_id: PersonId, ask: PersonPatch)
             services.gallery.set_attributes(person_id, ask.attributes, actor=actor)
         return _person(services, person_id)
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.post("/people/{person_id}/merge", response_model=answers.PersonOut)
@@ -133,7 +132,7 @@ async def merge(request: Request, person_id: PersonId, ask: Merge) -> dict[str, 
         services.gallery.merge(person_id, ask.absorb_id, actor=actor)
         return _person(services, person_id)
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.post("/people/{person_id}/split", response_model=answers.PersonOut)
@@ -148,7 +147,7 @@ async def split(request: Request, person_id: PersonId, ask: Split) -> dict[str, 
         made = services.gallery.split(person_id, ask.face_ids, ask.name, actor=actor)
         return _person(services, made.id)
 
-    return await corrected(services, work)
+    return await corrected(request, work)
 
 
 @router.post("/people/{person_id}/erase", response_model=answers.ReceiptOut)
@@ -172,15 +171,3 @@ async def _row(services: Services, person_id: str) -> dict[str, Any]:
 def _person(services: Services, person_id: str) -> dict[str, Any]:
     with services.gallery.store.read() as rows:
         return directory.person(rows, directory.known_person(rows, person_id))
-
-
-async def corrected(services: Services, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run a correction whose ids are known to be there: what the gallery refuses now is a contradiction, 409."""
-
-    def checked() -> dict[str, Any]:
-        try:
-            return work()
-        except InputError as error:
-            raise Problem(409, "Conflict", str(error)) from error
-
-    return await services.call(checked)
