@@ -1,0 +1,137 @@
+// How strict recognition is, and what each level costs with this gallery's own photos.
+
+import { can, get, putTo } from "/page/api.js";
+import { costs, measured } from "/page/chart.js";
+import { button, el, icon, page, put } from "/page/dom.js";
+import { complain, toast } from "/page/notices.js";
+import { count, interval, once, outOf, share, some } from "/page/words.js";
+
+/** The view. */
+export async function view({ signal }) {
+  const body = await get("/v1/security", { signal });
+  const levels = [...(body.levels ?? body.items ?? [])].sort((a, b) => b.fmr - a.fmr);
+  const at = nearest(levels, body.fmr);
+  const state = { levels, body, saved: at, chosen: at };
+  const panel = el("div", { class: "level-panel" });
+  const figure = el("figure", { class: "cost-figure" });
+  const table = el("div", { class: "table-wrap", tabIndex: 0, role: "region", "aria-label": "What each level costs" });
+  const draw = () => {
+    drawWords(panel.querySelector(".level-words"), panel.querySelector(".level-actions"), state, draw);
+    put(figure, costs(levels, state.chosen), caption(body));
+    put(table, rows(state));
+  };
+  put(panel, slider(state, draw), el("div", { class: "level-words", "aria-live": "polite" }), el("div", { class: "level-actions" }));
+  draw();
+  return page(
+    { title: "Security", lede: "How alike two faces must be to count as one person. Stricter means fewer strangers with a name, and more of your own photos that go unrecognized." },
+    panel,
+    el("section", { "aria-labelledby": "costs" }, el("h2", { id: "costs", text: "What it costs" }), figure, table),
+    body.calibration && el("section", { "aria-labelledby": "from" }, el("h2", { id: "from", text: "Where the rates come from" }), el("p", { class: "soft", text: body.calibration })),
+  );
+}
+
+function nearest(levels, fmr) {
+  let best = 0;
+  levels.forEach((level, i) => {
+    if (Math.abs(Math.log(level.fmr / fmr)) < Math.abs(Math.log(levels[best].fmr / fmr))) best = i;
+  });
+  return best;
+}
+
+function slider(state, draw) {
+  const input = el("input", {
+    type: "range",
+    id: "level",
+    min: 0,
+    max: state.levels.length - 1,
+    step: 1,
+    value: state.chosen,
+    disabled: !can("admin"),
+    "aria-valuetext": spoken(state),
+    on: {
+      input: () => {
+        state.chosen = Number(input.value);
+        input.setAttribute("aria-valuetext", spoken(state));
+        draw();
+      },
+    },
+  });
+  return el(
+    "div",
+    { class: "slider" },
+    el("label", { for: "level", class: "slider-label", text: "A stranger is accepted" }),
+    input,
+    el("div", { class: "slider-ends small soft", "aria-hidden": "true" }, el("span", { text: "more open" }), el("span", { text: "stricter" })),
+  );
+}
+
+function spoken(state) {
+  return `a stranger is accepted ${once(state.levels[state.chosen].fmr)}`;
+}
+
+function drawWords(words, actions, state, draw) {
+  const level = state.levels[state.chosen];
+  const { people } = state.body;
+  const missed = level.fnmr_own;
+  const known = missed?.value !== null && missed?.value !== undefined;
+  const named = measured(level);
+  put(
+    words,
+    el("p", { class: "big", text: once(level.fmr) }),
+    el(
+      "ul",
+      { class: "plain" },
+      el("li", { text: known ? `Of your own photos, ${outOf(missed.value)} ${missed.value > 0 ? "go" : "goes"} unrecognized.` : `How many of your own photos go unrecognized is not known yet: ${missed?.note || "enroll people with two or more photos"}.` }),
+      named?.value !== null && named?.value !== undefined && el("li", { text: `Of photos of strangers, ${outOf(named.value)} ${named.value > 0 ? "get" : "gets"} the name of one of ${some(people ?? level.people ?? 0, "person", "people")}.` }),
+    ),
+  );
+  if (!can("admin")) return put(actions, el("p", { class: "soft small", text: "Changing the level needs an admin key." }));
+  if (state.chosen === state.saved) return put(actions, el("p", { class: "current" }, icon("check"), "This level is in use"));
+  const save = async () => {
+    try {
+      await putTo("/v1/security", { fmr: level.fmr });
+      state.saved = state.chosen;
+      toast(`From now on a stranger is accepted ${once(level.fmr)}.`);
+      draw();
+      document.getElementById("level").focus();
+    } catch (error) {
+      complain(error);
+    }
+  };
+  return put(actions, button("Use this level", save, { kind: "primary" }));
+}
+
+function caption(body) {
+  return el("figcaption", { class: "small soft" }, `Error rates by level${body.people ? `, with ${some(body.people, "person", "people")} enrolled` : ""}. Vertical lines are 95% intervals.`);
+}
+
+function cell(m) {
+  if (!m || m.value === null || m.value === undefined) return el("td", { class: "soft", text: m?.note || "not enough data" });
+  const range = interval(m);
+  return el("td", {}, el("span", { text: share(m.value) }), range && el("span", { class: "range-words", text: range }), m.n > 0 && el("span", { class: "range-words", text: `of ${count(m.n)}` }));
+}
+
+function rows(state) {
+  const heads = ["A stranger is accepted", "Likeness needed", "Own photos missed", "Strangers named, expected", "Strangers named, own data"];
+  return el(
+    "table",
+    {},
+    el("caption", { class: "visually-hidden", text: "Cost of every level" }),
+    el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", text: head })))),
+    el(
+      "tbody",
+      {},
+      state.levels.map((level, i) =>
+        el(
+          "tr",
+          { class: i === state.chosen ? "on" : null, "aria-current": i === state.saved ? "true" : null },
+          el("th", { scope: "row" }, el("span", { text: once(level.fmr) }), i === state.saved && el("span", { class: "chip", text: "in use" })),
+          el("td", { text: level.threshold === null || level.threshold === undefined ? "" : level.threshold.toFixed(3) }),
+          cell(level.fnmr_own),
+          cell(level.fpir),
+          cell(level.fpir_own),
+        ),
+      ),
+    ),
+  );
+}
