@@ -84,8 +84,9 @@ export function icon(name) {
 
 /** A button with an icon and a label. `kind`: "", "primary", "danger", "quiet" or "icon" (label for ears only). */
 export function button(label, run, { kind = "", glyph = null, ...props } = {}) {
-  const text = kind === "icon" ? el("span", { class: "visually-hidden", text: label }) : el("span", { text: label });
-  const title = kind === "icon" ? { title: label } : {};
+  const bare = kind.split(" ").includes("icon");
+  const text = bare ? el("span", { class: "visually-hidden", text: label }) : el("span", { text: label });
+  const title = bare ? { title: label } : {};
   return el(
     "button",
     { type: "button", class: `button ${kind}`, on: { click: run }, ...title, ...props },

@@ -2,7 +2,7 @@
 
 import { crop } from "/page/api.js";
 import { el, icon } from "/page/dom.js";
-import { quality, some } from "/page/words.js";
+import { score as digits, quality, some } from "/page/words.js";
 
 const seen = new IntersectionObserver(
   (entries) => {
@@ -90,7 +90,6 @@ export function meter(value) {
 export function likeness(score, threshold) {
   if (score === null || score === undefined || threshold === null || threshold === undefined) return null;
   const at = (value) => Math.min(1, Math.max(0, value));
-  const clears = score >= threshold ? "at or above" : "below";
   return el(
     "span",
     { class: `likeness ${score >= threshold ? "over" : ""}` },
@@ -99,6 +98,6 @@ export function likeness(score, threshold) {
       { class: "scale", "aria-hidden": "true", style: { "--score": at(score), "--need": at(threshold) } },
       el("span", { class: "need" }),
     ),
-    el("span", { class: "small soft", text: `likeness ${score.toFixed(2)}, ${clears} the ${threshold.toFixed(2)} that is needed` }),
+    el("span", { class: "small soft", text: `likeness ${digits(score)}, ${digits(threshold)} needed` }),
   );
 }

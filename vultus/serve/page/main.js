@@ -61,7 +61,7 @@ function drawNavigation() {
     document.getElementById("side"),
     el("a", { class: "brand", href: "#/identify" }, icon("scan"), el("span", { text: "vultus" })),
     el("nav", { "aria-label": "Main" }, el("div", { class: "nav-group" }, allowed(WORK).map(entry)), el("div", { class: "nav-group" }, allowed(RECORDS).map(entry))),
-    el("div", { class: "side-foot" }, el("p", { class: "small soft who" }, icon("key"), el("span", { text: `${who} · ${session.me.role}` })), themeButton()),
+    el("div", { class: "side-foot" }, el("p", { class: "small soft who" }, icon("key"), el("span", { class: "name", text: who }), el("span", { text: `may ${session.me.role === "admin" ? "administer" : session.me.role}` })), themeButton()),
   );
   put(document.getElementById("bottom"), allowed(WORK).map(entry), button("More", more, { kind: "nav-link", glyph: "more" }));
   mark(here());

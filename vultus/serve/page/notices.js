@@ -2,6 +2,7 @@
 
 import { call, get, post } from "/page/api.js";
 import { button, el, icon } from "/page/dom.js";
+import { sentence } from "/page/words.js";
 
 const SECONDS = 10;
 
@@ -40,8 +41,12 @@ export function complain(error) {
 }
 
 function spoken(error) {
-  const id = error.requestId ? ` (request ${error.requestId})` : "";
-  return `${error.message}${id}`;
+  return `${sentence(error.message)}${error.requestId ? ` Request ${error.requestId}.` : ""}`;
+}
+
+/** Take back every offer to undo, after something that has made them void. */
+export function forget() {
+  document.getElementById("toasts").replaceChildren();
 }
 
 /** A failure in the place where the content would be. */
@@ -53,7 +58,7 @@ export function failure(error, again = null) {
     el(
       "div",
       {},
-      el("p", { text: error.message }),
+      el("p", { text: sentence(error.message) }),
       error.retryAfter > 0 && el("p", { class: "soft", text: `Try again in ${Math.ceil(error.retryAfter)} s.` }),
       error.requestId && el("p", { class: "soft small" }, "Request ", el("code", { text: error.requestId })),
       again && button("Try again", again, { glyph: "refresh" }),

@@ -107,7 +107,7 @@ function corrections(item, face, index) {
   const personId = item.own[index]?.person_id ?? (kind === "accept" ? match?.identity_id : null);
   const links = personId ? [linkButton("Open", `#/people/${encodeURIComponent(personId)}`, { kind: "small" })] : [];
   if (!can("enroll")) return links;
-  const naming = button(personId ? "This is somebody else" : "Name this face", () => name(item, face, index), { kind: "small", glyph: personId ? null : "edit" });
+  const naming = button(personId ? "Somebody else" : "Name this face", () => name(item, face, index), { kind: "small", glyph: personId ? null : "edit" });
   if (kind === "abstain" && match) {
     return [button(`Yes, ${match.name}`, () => assign(item, index, { person_id: match.identity_id, name: match.name }), { kind: "small primary", glyph: "check" }), naming];
   }
@@ -120,7 +120,7 @@ function corrections(item, face, index) {
 
 async function name(item, face, index) {
   const first = (face.candidates ?? []).map((one) => ({ person_id: one.identity_id, name: one.name }));
-  const note = face.face_id ? null : "The photo's name and this face are stored; the other faces of the photo are not.";
+  const note = face.face_id ? null : "This face is stored under the name; the other faces of the photo are not.";
   const choice = await who("Who is this?", { first, note });
   if (choice) await assign(item, index, choice);
 }

@@ -63,13 +63,24 @@ export function strict(fmr) {
   return `a stranger is accepted ${once(fmr)}`;
 }
 
-/** A decision in one sentence; the server's own words come first. */
+/** A sentence of the server as one of the page: a capital letter first, a stop last. */
+export function sentence(words) {
+  const text = String(words ?? "").trim();
+  if (!text) return "";
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
+
+/** A decision in one sentence. */
 export function decided(decision, words = "") {
-  if (words) return words;
-  if (!decision) return "";
+  if (!decision) return sentence(words);
   const rate = strict(decision.fmr?.value);
   if (decision.outcome === "accept") return `The same person, at a level where ${rate}.`;
-  return decision.reason || (decision.outcome === "reject" ? `Nobody enrolled, at a level where ${rate}.` : "Not sure.");
+  return sentence(decision.reason || words) || `Nobody enrolled is alike enough, at a level where ${rate}.`;
+}
+
+/** A likeness with two digits and a true minus sign. */
+export function score(value) {
+  return value.toFixed(2).replace("-", "\u2212");
 }
 
 /** Quality in [0, 1] in a word. */

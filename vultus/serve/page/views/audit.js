@@ -3,7 +3,10 @@
 import { all, can, get, query } from "/page/api.js";
 import { button, el, empty, icon, page, put, save } from "/page/dom.js";
 import { complain, failure } from "/page/notices.js";
+import { table, td, tr } from "/page/table.js";
 import { some, verb, when } from "/page/words.js";
+
+const HEADS = ["Row", "When", "Who", "What", "Hash"];
 
 /** The view. */
 export async function view({ signal }) {
@@ -12,7 +15,8 @@ export async function view({ signal }) {
   }
   const body = await get(query("/v1/audit", { limit: 50 }), { signal });
   const verdict = el("div", { class: "verdict", role: "status" });
-  const rows = el("tbody");
+  const grid = table("Audit rows", HEADS, []);
+  const rows = grid.querySelector("tbody");
   const more = el("div", { class: "more" });
   const fill = (part) => {
     rows.append(...part.items.map(row));
@@ -26,7 +30,6 @@ export async function view({ signal }) {
     }
   };
   fill(body);
-  const heads = ["Row", "When", "Who", "What", "Hash"];
   return page(
     {
       title: "Audit",
@@ -37,23 +40,28 @@ export async function view({ signal }) {
     el(
       "div",
       { class: "table-wrap audit", tabIndex: 0, role: "region", "aria-label": "Audit rows" },
-      el("table", {}, el("caption", { class: "visually-hidden", text: "Audit rows, newest first" }), el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", text: head })))), rows),
+      grid,
     ),
     more,
   );
 }
 
 function row(entry) {
-  const what = entry.summary || [verb(entry.verb), entry.subject].filter(Boolean).join(" ");
-  return el(
-    "tr",
+  const [number, when_, who, what, hash] = HEADS;
+  return tr(
     {},
-    el("td", { class: "soft", text: entry.seq }),
-    el("td", {}, el("time", { datetime: entry.at, text: when(entry.at) })),
-    el("td", { text: entry.actor }),
-    el("td", { class: "what" }, el("span", { class: "chip", text: verb(entry.verb) }), entry.summary && el("span", { text: what })),
-    el("td", {}, entry.hash && el("code", { title: entry.hash, text: entry.hash.slice(0, 12) })),
+    td(number, el("span", { class: "soft", text: entry.seq })),
+    td(when_, el("time", { datetime: entry.at, text: when(entry.at) })),
+    td(who, entry.actor),
+    td(what, el("span", {}, el("span", { class: "chip", text: verb(entry.verb) }), told(entry))),
+    td(hash, entry.hash && el("code", { title: entry.hash, text: entry.hash.slice(0, 12) })),
   );
+}
+
+function told(entry) {
+  const details = Object.entries(entry.details ?? {}).filter(([, value]) => value !== null && typeof value !== "object");
+  const words = details.map(([name, value]) => `${verb(name)}: ${value}`);
+  return [entry.summary || entry.subject, ...words].filter(Boolean).join(", ");
 }
 
 async function verify(verdict, signal) {

@@ -48,7 +48,7 @@ function drawBar(bar, grid, faces, ids) {
   put(
     bar,
     el("span", { role: "status", text: some(ids.length, "face selected", "faces selected") }),
-    button("Clear", () => grid.clear(), { kind: "quiet" }),
+    button("Clear the selection", () => grid.clear(), { kind: "icon quiet", glyph: "close" }),
     button("Not this person", () => splitOff(ids, rest), { glyph: "split", disabled: rest.length === 0 }),
     button("Remove", () => discard(ids), { kind: "danger", glyph: "trash" }),
     button("Name these", () => nameFaces(ids), { kind: "primary", glyph: "edit" }),

@@ -5,7 +5,7 @@ import { takePhoto } from "/page/camera.js";
 import { button, el, empty, icon, linkButton, page, put } from "/page/dom.js";
 import { choose, dropZone, onPaste } from "/page/pictures.js";
 import { drop, enroll, gather, reset, roster, run, stop, totals } from "/page/roster.js";
-import { some } from "/page/words.js";
+import { sentence, some } from "/page/words.js";
 
 /** The view. */
 export async function view({ signal }) {
@@ -15,7 +15,7 @@ export async function view({ signal }) {
   const body = el("div", { class: "enroll" });
   const draw = () => {
     const focused = document.activeElement?.dataset?.keep;
-    put(body, roster.groups.length ? [sources(""), list(), foot()] : welcome());
+    put(body, roster.groups.length ? [sources("", ["Folder", "Photos", "Camera"]), list(), foot()] : welcome());
     if (focused) body.querySelector(`[data-keep="${CSS.escape(focused)}"]`)?.focus();
   };
   roster.onChange = draw;
@@ -31,13 +31,13 @@ async function fromCamera() {
   if (photo) gather([photo]);
 }
 
-function sources(kind) {
+function sources(kind, [folder, photos, camera]) {
   return el(
     "div",
     { class: "actions start" },
-    button("Choose a folder", async () => gather(await choose({ folder: true })), { glyph: "folder", kind }),
-    button("Choose photos", async () => gather(await choose()), { glyph: "photo" }),
-    button("Use the camera", fromCamera, { glyph: "camera" }),
+    button(folder, async () => gather(await choose({ folder: true })), { glyph: "folder", kind }),
+    button(photos, async () => gather(await choose()), { glyph: "photo" }),
+    button(camera, fromCamera, { glyph: "camera" }),
   );
 }
 
@@ -48,7 +48,7 @@ function welcome() {
     el("div", { class: "empty-mark" }, icon("enroll")),
     el("h2", { text: "Drop a folder of people here" }),
     el("p", { class: "soft", text: "A folder with one folder per person, called by their names. Or photos of one person: you give the name." }),
-    sources("primary"),
+    sources("primary", ["Choose a folder", "Choose photos", "Use the camera"]),
   );
 }
 
@@ -93,7 +93,7 @@ function outcome(group) {
   if (group.state === "conflict") return conflict(group);
   if (group.state === "failed") {
     const id = group.error.requestId ? ` Request ${group.error.requestId}.` : "";
-    return el("div", { class: "enrollee-more bad-words" }, el("p", { role: "alert", text: `${group.error.message}${id}` }), refusals(group.error.details.refused ?? group.refused), button("Try again", () => enroll(group), { kind: "small", glyph: "refresh" }));
+    return el("div", { class: "enrollee-more bad-words" }, el("p", { role: "alert", text: `${sentence(group.error.message)}${id}` }), refusals(group.error.details.refused ?? group.refused), button("Try again", () => enroll(group), { kind: "small", glyph: "refresh" }));
   }
   if (group.state !== "done") return null;
   const known = group.known ? `, ${some(group.known, "was", "were")} there already` : "";
@@ -111,7 +111,7 @@ function conflict(group) {
   return el(
     "div",
     { class: "enrollee-more" },
-    el("p", { role: "alert", text: group.error.message }),
+    el("p", { role: "alert", text: sentence(group.error.message) }),
     el(
       "div",
       { class: "actions start" },
@@ -133,8 +133,10 @@ function foot() {
     put(node, el("span", { class: "soft", text: `${some(sum.open, "person", "people")}, ${some(sum.photos - sum.sent, "photo", "photos")}` }), button("Clear", reset, { kind: "quiet" }), button("Enroll", run, { kind: "primary", glyph: "check", data: { start: "true" }, disabled: !ready() }));
     return node;
   }
-  const tail = sum.refused ? ` ${some(sum.refused, "photo", "photos")} refused.` : "";
-  put(node, el("p", { role: "status" }, el("b", { text: `${some(sum.people, "person", "people")} enrolled from ${some(sum.used, "photo", "photos")}.` }), tail), button("Enroll more", reset), linkButton("See people", "#/people", { kind: "primary", glyph: "people" }));
+  const done = sum.people ? `${some(sum.people, "person", "people")} enrolled from ${some(sum.used, "photo", "photos")}. ` : "";
+  const refused = sum.refused ? `${some(sum.refused, "photo", "photos")} refused. ` : "";
+  const stuck = sum.stuck ? `${some(sum.stuck, "person needs", "people need")} your decision.` : "";
+  put(node, el("p", { role: "status" }, el("b", { text: done }), refused, stuck), button("Enroll more", reset), linkButton("See people", "#/people", { kind: "primary", glyph: "people" }));
   return node;
 }
 

@@ -3,7 +3,7 @@
 import { post } from "/page/api.js";
 import { button, el, empty, linkButton, page, save } from "/page/dom.js";
 import { open } from "/page/dialogs.js";
-import { failure } from "/page/notices.js";
+import { failure, forget } from "/page/notices.js";
 import { some, when } from "/page/words.js";
 
 const receipts = new Map(); // person id -> receipt; of this tab, until it is closed
@@ -23,6 +23,7 @@ export function erase(person) {
       try {
         const receipt = await post(`/v1/people/${encodeURIComponent(person.id)}/erase`, { confirm: person.name });
         receipts.set(person.id, receipt.receipt ?? receipt);
+        forget();
         close(receipt);
       } catch (error) {
         yes.disabled = false;

@@ -31,7 +31,7 @@ function level(security) {
   const known = chance !== null && chance !== undefined && security.people > 0;
   return [
     `A stranger is taken for a given person ${once(security.fmr)}`,
-    known ? `; with ${some(security.people, "person", "people")} enrolled, ${outOf(chance)} strangers get a name. ` : ". ",
+    known ? `; with ${some(security.people, "person", "people")} enrolled, ${outOf(chance)} strangers would be named. ` : ". ",
     el("a", { href: "#/security", text: "Change the level" }),
   ];
 }
@@ -41,11 +41,11 @@ async function fromCamera() {
   if (photo) add([photo]);
 }
 
-function sources(kind) {
+function sources([photos, folder, camera]) {
   return [
-    button("Choose photos", async () => add(await choose()), { kind, glyph: "photo" }),
-    button("Choose a folder", async () => add(await choose({ folder: true })), { glyph: "folder" }),
-    button("Use the camera", fromCamera, { glyph: "camera" }),
+    button(photos, async () => add(await choose()), { kind: "primary", glyph: "photo" }),
+    button(folder, async () => add(await choose({ folder: true })), { glyph: "folder" }),
+    button(camera, fromCamera, { glyph: "camera" }),
   ];
 }
 
@@ -57,7 +57,7 @@ function welcome(enrolled) {
       el("div", { class: "empty-mark" }, icon("scan")),
       el("h2", { text: "Drop photos here" }),
       el("p", { class: "soft", text: "or paste one. They go to your own server and are not kept unless you name a face." }),
-      el("div", { class: "actions" }, sources("primary")),
+      el("div", { class: "actions" }, sources(["Choose photos", "Choose a folder", "Use the camera"])),
     ),
     !enrolled &&
       el(
@@ -74,8 +74,8 @@ function bench() {
   shelf.selected = Math.min(shelf.selected, shelf.items.length - 1);
   const item = shelf.items[shelf.selected];
   return [
-    el("div", { class: "bench-bar" }, sources("primary"), keepSwitch(), el("span", { class: "push" }), rerun(), button("Clear", clear, { kind: "quiet", glyph: "close" })),
-    shelf.items.length > 1 && progress(),
+    el("div", { class: "bench-bar" }, sources(["Photos", "Folder", "Camera"]), keepSwitch()),
+    el("div", { class: "progress-line" }, progress(), el("span", { class: "push" }), rerun(), button("Clear", clear, { kind: "quiet small", glyph: "close" })),
     shelf.items.length > 1 && film(),
     el("div", { class: "bench" }, picture(item), el("section", { class: "found", "aria-label": "Faces of this photo" }, faceList(item))),
   ];
@@ -83,7 +83,7 @@ function bench() {
 
 function rerun() {
   if (shelf.items.some((item) => item.state === "waiting" || item.state === "working")) return null;
-  return button("Identify again", again, { kind: "quiet", glyph: "refresh" });
+  return button("Identify again", again, { kind: "quiet small", glyph: "refresh" });
 }
 
 function keepSwitch() {
@@ -96,14 +96,12 @@ function progress() {
   const sum = tally();
   const ended = sum.done + sum.failed;
   const words = `${some(sum.faces, "face", "faces")}: ${sum.named} named, ${sum.strangers} not enrolled, ${sum.unsure} not sure`;
-  return el(
-    "div",
-    { class: "progress-line" },
+  return [
     ended < sum.total && el("progress", { value: ended, max: sum.total, "aria-label": "Photos done" }),
     el("span", { text: ended < sum.total ? `${ended} of ${sum.total} photos` : some(sum.total, "photo", "photos") }),
     el("span", { class: "soft", text: words }),
     sum.failed > 0 && el("span", { class: "bad-words", text: `${sum.failed} not read` }),
-  );
+  ];
 }
 
 function film() {

@@ -67,9 +67,9 @@ function members(person, listed, signal) {
     put(
       bar,
       el("span", { role: "status", text: some(ids.length, "photo selected", "photos selected") }),
-      button("Clear", () => grid.clear(), { kind: "quiet" }),
-      button("Split into a new person", () => split(person, ids), { glyph: "split", disabled: ids.length >= person.n_faces }),
-      button("Move to unknown", () => release(ids), { glyph: "unknown" }),
+      button("Clear the selection", () => grid.clear(), { kind: "icon quiet", glyph: "close" }),
+      button("Split off", () => split(person, ids), { glyph: "split", disabled: ids.length >= person.n_faces }),
+      button("Make unknown", () => release(ids), { glyph: "unknown" }),
       button("Remove", () => removeAll(ids, person), { kind: "danger", glyph: "trash" }),
     );
   };

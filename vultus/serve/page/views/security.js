@@ -4,6 +4,7 @@ import { can, get, putTo } from "/page/api.js";
 import { costs, measured } from "/page/chart.js";
 import { button, el, icon, page, put } from "/page/dom.js";
 import { complain, toast } from "/page/notices.js";
+import { table, td, th, tr } from "/page/table.js";
 import { count, interval, once, outOf, share, some } from "/page/words.js";
 
 /** The view. */
@@ -14,18 +15,18 @@ export async function view({ signal }) {
   const state = { levels, body, saved: at, chosen: at };
   const panel = el("div", { class: "level-panel" });
   const figure = el("figure", { class: "cost-figure" });
-  const table = el("div", { class: "table-wrap", tabIndex: 0, role: "region", "aria-label": "What each level costs" });
+  const wrap = el("div", { class: "table-wrap", tabIndex: 0, role: "region", "aria-label": "What each level costs, as a table" });
   const draw = () => {
     drawWords(panel.querySelector(".level-words"), panel.querySelector(".level-actions"), state, draw);
-    put(figure, costs(levels, state.chosen), caption(body));
-    put(table, rows(state));
+    put(figure, caption(body), costs(levels, state.chosen));
+    put(wrap, rows(state));
   };
   put(panel, slider(state, draw), el("div", { class: "level-words", "aria-live": "polite" }), el("div", { class: "level-actions" }));
   draw();
   return page(
     { title: "Security", lede: "How alike two faces must be to count as one person. Stricter means fewer strangers with a name, and more of your own photos that go unrecognized." },
     panel,
-    el("section", { "aria-labelledby": "costs" }, el("h2", { id: "costs", text: "What it costs" }), figure, table),
+    el("section", { "aria-labelledby": "costs" }, el("h2", { id: "costs", text: "What it costs" }), figure, wrap),
     body.calibration && el("section", { "aria-labelledby": "from" }, el("h2", { id: "from", text: "Where the rates come from" }), el("p", { class: "soft", text: body.calibration })),
   );
 }
@@ -59,7 +60,7 @@ function slider(state, draw) {
   return el(
     "div",
     { class: "slider" },
-    el("label", { for: "level", class: "slider-label", text: "A stranger is accepted" }),
+    el("label", { for: "level", class: "slider-label", text: "Strictness" }),
     input,
     el("div", { class: "slider-ends small soft", "aria-hidden": "true" }, el("span", { text: "more open" }), el("span", { text: "stricter" })),
   );
@@ -77,7 +78,7 @@ function drawWords(words, actions, state, draw) {
   const named = measured(level);
   put(
     words,
-    el("p", { class: "big", text: once(level.fmr) }),
+    el("p", { class: "big" }, "A stranger is accepted ", el("span", { class: "nowrap", text: once(level.fmr) })),
     el(
       "ul",
       { class: "plain" },
@@ -102,36 +103,28 @@ function drawWords(words, actions, state, draw) {
 }
 
 function caption(body) {
-  return el("figcaption", { class: "small soft" }, `Error rates by level${body.people ? `, with ${some(body.people, "person", "people")} enrolled` : ""}. Vertical lines are 95% intervals.`);
+  const key = (kind, words) => el("span", { class: `key ${kind}` }, words);
+  return el("figcaption", { class: "small soft" }, el("span", { class: "keys" }, key("own", "own photos missed"), key("other", "strangers named")), `Error rates by level${body.people ? `, with ${some(body.people, "person", "people")} enrolled` : ""}. Vertical lines are 95% intervals.`);
 }
 
-function cell(m) {
-  if (!m || m.value === null || m.value === undefined) return el("td", { class: "soft", text: m?.note || "not enough data" });
+function cell(label, m) {
+  const known = m && m.value !== null && m.value !== undefined;
   const range = interval(m);
-  return el("td", {}, el("span", { text: share(m.value) }), range && el("span", { class: "range-words", text: range }), m.n > 0 && el("span", { class: "range-words", text: `of ${count(m.n)}` }));
+  return td(
+    label,
+    el("span", { class: known ? null : "soft", text: known ? share(m.value) : m?.note || "not enough data" }),
+    range && el("span", { class: "range-words", text: range }),
+    known && m.n > 0 && el("span", { class: "range-words", text: `of ${count(m.n)}` }),
+  );
 }
 
 function rows(state) {
   const heads = ["A stranger is accepted", "Likeness needed", "Own photos missed", "Strangers named, expected", "Strangers named, own data"];
-  return el(
-    "table",
-    {},
-    el("caption", { class: "visually-hidden", text: "Cost of every level" }),
-    el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", text: head })))),
-    el(
-      "tbody",
-      {},
-      state.levels.map((level, i) =>
-        el(
-          "tr",
-          { class: i === state.chosen ? "on" : null, "aria-current": i === state.saved ? "true" : null },
-          el("th", { scope: "row" }, el("span", { text: once(level.fmr) }), i === state.saved && el("span", { class: "chip", text: "in use" })),
-          el("td", { text: level.threshold === null || level.threshold === undefined ? "" : level.threshold.toFixed(3) }),
-          cell(level.fnmr_own),
-          cell(level.fpir),
-          cell(level.fpir_own),
-        ),
-      ),
-    ),
-  );
+  const line = (level, i) => {
+    const props = { class: i === state.chosen ? "on" : null, "aria-current": i === state.saved ? "true" : null };
+    const head = th("row", el("span", { text: once(level.fmr) }), i === state.saved && el("span", { class: "chip", text: "in use" }));
+    const bar = level.threshold === null || level.threshold === undefined ? "" : level.threshold.toFixed(3);
+    return tr(props, head, td(heads[1], bar), cell(heads[2], level.fnmr_own), cell(heads[3], level.fpir), cell(heads[4], level.fpir_own));
+  };
+  return table("Cost of every level", heads, state.levels.map(line));
 }

@@ -134,9 +134,12 @@ function reveal(made) {
 function modelList(models) {
   if (models instanceof Error) return block("models", "Models", failure(models));
   const cards = models.cards ?? models.items ?? [];
-  const rows = cards.map((card) => el("li", {}, el("b", { text: card.title ?? card.name ?? card.id }), el("p", { class: "small soft", text: [card.license ?? card.licence, card.commercial === false ? "no commercial use" : "", card.trained_on].filter(Boolean).join(" · ") })));
-  const parts = Object.entries(models.parts ?? models.pipeline ?? {}).filter(([, value]) => typeof value === "string");
-  return block("models", "Models", parts.length > 0 && facts(parts), models.space && facts([["space", models.space]]), models.calibration && el("p", { class: "soft", text: String(models.calibration) }), rows.length > 0 && el("ul", { class: "card-list" }, rows));
+  const rows = cards.map((card) => {
+    const words = [card.kind, card.license && `license ${card.license}`, card.commercial && `commercial use: ${card.commercial}`, card.training_data && `trained on ${card.training_data}`];
+    return el("li", {}, el("b", { text: card.method ?? card.id }), el("p", { class: "small soft", text: words.filter(Boolean).join(" · ") }));
+  });
+  const parts = Object.entries(models.parts ?? {}).flatMap(([name, value]) => (value === null ? [] : [[name.replaceAll("_", " "), String(value)]]));
+  return block("models", "Models", facts([...parts, ["space", models.space ?? "unknown"]]), models.calibration && el("p", { class: "soft", text: String(models.calibration) }), rows.length > 0 && el("ul", { class: "card-list" }, rows));
 }
 
 function server(health) {

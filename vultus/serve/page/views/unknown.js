@@ -8,7 +8,7 @@ import { change, complain, toast } from "/page/notices.js";
 import { who } from "/page/picker.js";
 import { choose } from "/page/pictures.js";
 import { show } from "/page/router.js";
-import { interval, share, some } from "/page/words.js";
+import { decided, interval, share, some } from "/page/words.js";
 
 /** The view. */
 export async function view({ signal }) {
@@ -130,7 +130,7 @@ function singleBar(bar, grid, ids) {
   put(
     bar,
     el("span", { role: "status", text: some(ids.length, "face selected", "faces selected") }),
-    button("Clear", () => grid.clear(), { kind: "quiet" }),
+    button("Clear the selection", () => grid.clear(), { kind: "icon quiet", glyph: "close" }),
     ids.length === 1 && button("Suggest", () => suggest(ids[0]), { glyph: "search" }),
     button("Remove", () => discard(ids), { kind: "danger", glyph: "trash" }),
     button("Name", () => nameFaces(ids), { kind: "primary", glyph: "edit" }),
@@ -141,9 +141,9 @@ async function suggest(id) {
   try {
     const answer = await post(`/v1/faces/${encodeURIComponent(id)}/suggest`);
     const decision = answer.decision ?? answer;
-    if (decision.outcome !== "accept") return toast(answer.words || decision.reason || "Nobody enrolled is alike enough.");
+    if (decision.outcome !== "accept") return toast(decided(decision, answer.words));
     const { match } = decision;
-    const yes = await confirm(`Is this ${match.name}?`, answer.words || decision.reason, `Yes, ${match.name}`);
+    const yes = await confirm(`Is this ${match.name}?`, decided(decision, answer.words), `Yes, ${match.name}`);
     if (yes) await nameFaces([id], { person_id: match.identity_id, name: match.name });
   } catch (error) {
     complain(error);
