@@ -23,9 +23,8 @@ def _one_photo(it: Handler, data: bytes) -> Photo:
 
 
 def _health(it: Handler) -> dict[str, Any]:
-    unknown = sum(face["person_id"] is None for face in it.world.faces.values())
     told = {"status": "ok", "version": "0.1.0"}
-    return {**told, "store": {"people": len(it.world.people), "space": "drawn@000000000000"}, "unknown": unknown}
+    return {**told, "store": {"people": len(it.world.people), "space": "drawn@000000000000"}}
 
 
 def _models(it: Handler) -> dict[str, Any]:
@@ -75,20 +74,24 @@ def _add_photos(it: Handler, person_id: str | None) -> dict[str, Any]:
         elif any(f["medium"] == photo.sha256 and f["person_id"] == person_id for f in it.world.faces.values()):
             known += 1
         else:
-            good.append((photo, data))
-    for photo, _ in good:
+            good.append((name, photo, data))
+    alike = []
+    for name, photo, _ in good:
         made = it.world.decide(photo.faces[0].who)
         match = made["match"]
         if made["outcome"] == "accept" and match["identity_id"] != person_id and "force" not in values:
-            details = {"person_id": match["identity_id"], "name": match["name"]}
-            raise Fault(409, f"these photos look like {match['name']}, who is enrolled", "Conflict", details)
+            reason = f"looks like {match['name']}"
+            alike.append({"photo": name, "person_id": match["identity_id"], "name": match["name"], "reason": reason})
+    if alike:
+        words = "a photo looks like somebody who is enrolled already: leave it out, or send force=true"
+        raise Fault(409, words, "Conflict", {"photos": alike, "refused": refused})
     if not good and not known:
         raise Fault(422, "no photo could be used", "NoFace", {"refused": refused})
     if person_id is None:
         person_id = it.world.fresh("p")
         person = {"id": person_id, "name": values["name"], "enrolled_at": NOW.format(2), "attributes": {}}
         it.world.people[person_id] = person
-    for photo, data in good:
+    for _, photo, data in good:
         it.world.store(photo, data, 0, person_id, "enroll")
     it.did("enroll", person_id, f"Enrolled {it.world.people[person_id]['name']}")
     return {"person": it.world.person(person_id), "used": len(good), "known": known, "refused": refused}
@@ -278,7 +281,7 @@ def _security(it: Handler) -> dict[str, Any]:
         other = none if few else _metric(min(1.0, 0.8 * chance), 240)
         level = {"fmr": fmr, "threshold": 0.31 + 0.055 * step, "words": "", "fpir": _metric(chance)}
         levels.append({**level, "fpir_own": other, "fnmr_own": own})
-    return {"fmr": it.world.fmr, "people": people, "calibration": "Measured on drawn people.", "levels": levels}
+    return {"fmr": it.world.fmr, "levels": levels}
 
 
 def _set_security(it: Handler) -> dict[str, Any]:

@@ -104,17 +104,16 @@ function mark(path) {
 }
 
 async function count() {
-  let unknownFaces = 0;
+  let faces;
   try {
-    const health = await get("/v1/health");
-    unknownFaces = health.unknown ?? health.store?.unknown ?? 0;
+    faces = await get("/v1/faces?unknown=true&limit=100");
   } catch (error) {
     return; // the number is a convenience; the view itself says what is wrong
   }
+  const words = `${faces.items.length}${faces.next_cursor ? "+" : ""}`;
   for (const badge of document.querySelectorAll("[data-badge=unknown]")) {
-    badge.textContent = unknownFaces > 999 ? "999+" : String(unknownFaces);
-    badge.setAttribute("aria-label", `${unknownFaces} unknown`);
-    badge.hidden = unknownFaces === 0;
+    put(badge, words, el("span", { class: "visually-hidden", text: " unknown faces" }));
+    badge.hidden = faces.items.length === 0;
   }
 }
 

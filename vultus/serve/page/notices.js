@@ -73,6 +73,7 @@ export function failure(error, again = null) {
 export async function change(sentence, run, after = null) {
   const undoable = { seq: null };
   let answer;
+  const before = await newest();
   try {
     answer = await run(undoable);
   } catch (error) {
@@ -80,7 +81,7 @@ export async function change(sentence, run, after = null) {
     return null;
   }
   const words = typeof sentence === "function" ? sentence(answer) : sentence;
-  const seq = undoable.seq ?? (await newest());
+  const seq = undoable.seq ?? (await newest(before));
   const undo = async () => {
     try {
       await post(`/v1/history/${encodeURIComponent(seq)}/undo`);
@@ -95,10 +96,11 @@ export async function change(sentence, run, after = null) {
   return answer ?? true;
 }
 
-async function newest() {
+/** The number of the newest entry that can be undone, unless it is `known`: then nothing new was written down. */
+async function newest(known = null) {
   try {
     const entry = (await get("/v1/history?limit=1")).items[0];
-    return entry?.can_undo ? entry.seq : null;
+    return entry?.can_undo && entry.seq !== known ? entry.seq : null;
   } catch (error) {
     return null; // Undo is an offer; the change itself is done
   }

@@ -87,9 +87,17 @@ export async function enroll(group, { force = false, into = null } = {}) {
     group.state = "done";
   } catch (error) {
     group.error = error;
-    group.state = error.status === 409 && (error.details.person_id || error.details.name) ? "conflict" : "failed";
+    group.state = error.status === 409 && error.details.photos?.length ? "conflict" : "failed";
   }
   roster.onChange();
+}
+
+/** Enroll a person without the photos that look like somebody else. */
+export function without(group, photos) {
+  const out = new Set(photos.map((one) => one.photo));
+  group.files = group.files.filter((file, i) => i < group.sent || !out.has(file.name));
+  group.refused.push(...photos.map((one) => ({ photo: one.photo, reason: `left out: it looks like ${one.name}` })));
+  return enroll(group);
 }
 
 async function known(name) {

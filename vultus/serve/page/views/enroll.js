@@ -4,7 +4,7 @@ import { can } from "/page/api.js";
 import { takePhoto } from "/page/camera.js";
 import { button, el, empty, icon, linkButton, page, put } from "/page/dom.js";
 import { choose, dropZone, onPaste } from "/page/pictures.js";
-import { drop, enroll, gather, reset, roster, run, stop, totals } from "/page/roster.js";
+import { drop, enroll, gather, reset, roster, run, stop, totals, without } from "/page/roster.js";
 import { sentence, some } from "/page/words.js";
 
 /** The view. */
@@ -107,17 +107,22 @@ function refusals(refused) {
 }
 
 function conflict(group) {
-  const { person_id: id, name } = group.error.details;
+  const alike = group.error.details.photos;
+  const names = [...new Set(alike.map((one) => one.name))];
+  const whose = alike[0].person_id; // without an id the very photo is somebody's already, and no wish changes that
+  const left = group.files.length - alike.length;
   return el(
     "div",
     { class: "enrollee-more" },
-    el("p", { role: "alert", text: sentence(group.error.message) }),
+    el("p", { role: "alert", text: `${some(alike.length, "photo looks", "photos look")} like ${names.join(", ")}, who ${names.length === 1 ? "is" : "are"} enrolled already.` }),
+    el("ul", { class: "refusals", "aria-label": "Photos of somebody else" }, alike.map((one) => el("li", {}, el("b", { text: one.photo }), el("span", { text: one.reason ?? `is a photo of ${one.name}` })))),
     el(
       "div",
       { class: "actions start" },
-      id && button(`Add to ${name ?? "that person"}`, () => enroll(group, { into: id }), { kind: "small primary" }),
-      button(`Enroll ${group.name} anyway`, () => enroll(group, { force: true }), { kind: "small" }),
-      button("Skip", () => drop(group), { kind: "small" }),
+      whose && names.length === 1 && button(`Add to ${names[0]}`, () => enroll(group, { into: whose }), { kind: "small primary" }),
+      left > 0 && button("Leave these out", () => without(group, alike), { kind: "small" }),
+      whose && button(`Enroll as ${group.name} anyway`, () => enroll(group, { force: true }), { kind: "small" }),
+      button("Skip this person", () => drop(group), { kind: "small quiet" }),
     ),
   );
 }

@@ -10,7 +10,11 @@ import { once, outOf, some } from "/page/words.js";
 
 /** The view. */
 export async function view({ signal }) {
-  const [people, security] = await Promise.all([get("/v1/people?limit=1", { signal }), get("/v1/security", { signal }).catch(() => null)]);
+  const [people, security, health] = await Promise.all([
+    get("/v1/people?limit=1", { signal }),
+    get("/v1/security", { signal }).catch(() => null), // a recognizer nobody has calibrated: photos can still be looked at
+    get("/v1/health", { signal }),
+  ]);
   const body = el("div", { class: "identify" });
   const draw = (focus = null) => {
     put(body, shelf.items.length ? bench() : welcome(people.items.length > 0));
@@ -21,17 +25,17 @@ export async function view({ signal }) {
   onPaste(signal, add);
   dropZone(body, add);
   draw();
-  return page({ title: "Identify", lede: level(security) }, body);
+  return page({ title: "Identify", lede: level(security, health.store?.people ?? 0) }, body);
 }
 
-function level(security) {
+function level(security, n) {
   if (!security) return null;
   const now = security.levels?.find((one) => one.fmr === security.fmr);
   const chance = now?.fpir?.value;
-  const known = chance !== null && chance !== undefined && security.people > 0;
+  const known = chance !== null && chance !== undefined && n > 0;
   return [
     `A stranger is taken for a given person ${once(security.fmr)}`,
-    known ? `; with ${some(security.people, "person", "people")} enrolled, ${outOf(chance)} strangers would be named. ` : ". ",
+    known ? `; with ${some(n, "person", "people")} enrolled, ${outOf(chance)} strangers would be named. ` : ". ",
     el("a", { href: "#/security", text: "Change the level" }),
   ];
 }

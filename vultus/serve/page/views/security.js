@@ -5,20 +5,21 @@ import { costs, measured } from "/page/chart.js";
 import { button, el, icon, page, put } from "/page/dom.js";
 import { complain, toast } from "/page/notices.js";
 import { table, td, th, tr } from "/page/table.js";
-import { count, interval, once, outOf, share, some } from "/page/words.js";
+import { count, interval, once, outOf, sentence, share, some } from "/page/words.js";
 
 /** The view. */
 export async function view({ signal }) {
-  const body = await get("/v1/security", { signal });
+  const [body, health, models] = await Promise.all([get("/v1/security", { signal }), get("/v1/health", { signal }), get("/v1/models", { signal })]);
+  const people = health.store?.people ?? 0;
   const levels = [...(body.levels ?? body.items ?? [])].sort((a, b) => b.fmr - a.fmr);
   const at = nearest(levels, body.fmr);
-  const state = { levels, body, saved: at, chosen: at };
+  const state = { levels, people, saved: at, chosen: at };
   const panel = el("div", { class: "level-panel" });
   const figure = el("figure", { class: "cost-figure" });
   const wrap = el("div", { class: "table-wrap", tabIndex: 0, role: "region", "aria-label": "What each level costs, as a table" });
   const draw = () => {
     drawWords(panel.querySelector(".level-words"), panel.querySelector(".level-actions"), state, draw);
-    put(figure, caption(body), costs(levels, state.chosen));
+    put(figure, caption(people), costs(levels, state.chosen));
     put(wrap, rows(state));
   };
   put(panel, slider(state, draw), el("div", { class: "level-words", "aria-live": "polite" }), el("div", { class: "level-actions" }));
@@ -27,7 +28,7 @@ export async function view({ signal }) {
     { title: "Security", lede: "How alike two faces must be to count as one person. Stricter means fewer strangers with a name, and more of your own photos that go unrecognized." },
     panel,
     el("section", { "aria-labelledby": "costs" }, el("h2", { id: "costs", text: "What it costs" }), figure, wrap),
-    body.calibration && el("section", { "aria-labelledby": "from" }, el("h2", { id: "from", text: "Where the rates come from" }), el("p", { class: "soft", text: body.calibration })),
+    models.calibration && el("section", { "aria-labelledby": "from" }, el("h2", { id: "from", text: "Where the rates come from" }), el("p", { class: "soft", text: sentence(models.calibration) })),
   );
 }
 
@@ -72,7 +73,7 @@ function spoken(state) {
 
 function drawWords(words, actions, state, draw) {
   const level = state.levels[state.chosen];
-  const { people } = state.body;
+  const { people } = state;
   const missed = level.fnmr_own;
   const known = missed?.value !== null && missed?.value !== undefined;
   const named = measured(level);
@@ -83,7 +84,7 @@ function drawWords(words, actions, state, draw) {
       "ul",
       { class: "plain" },
       el("li", { text: known ? `Of your own photos, ${outOf(missed.value)} ${missed.value > 0 ? "go" : "goes"} unrecognized.` : `How many of your own photos go unrecognized is not known yet: ${missed?.note || "enroll people with two or more photos"}.` }),
-      named?.value !== null && named?.value !== undefined && el("li", { text: `Of photos of strangers, ${outOf(named.value)} ${named.value > 0 ? "get" : "gets"} the name of one of ${some(people ?? level.people ?? 0, "person", "people")}.` }),
+      named?.value !== null && named?.value !== undefined && el("li", { text: `Of photos of strangers, ${outOf(named.value)} ${named.value > 0 ? "get" : "gets"} the name of one of ${some(people, "person", "people")}.` }),
     ),
   );
   if (!can("admin")) return put(actions, el("p", { class: "soft small", text: "Changing the level needs an admin key." }));
@@ -102,9 +103,9 @@ function drawWords(words, actions, state, draw) {
   return put(actions, button("Use this level", save, { kind: "primary" }));
 }
 
-function caption(body) {
+function caption(people) {
   const key = (kind, words) => el("span", { class: `key ${kind}` }, words);
-  return el("figcaption", { class: "small soft" }, el("span", { class: "keys" }, key("own", "own photos missed"), key("other", "strangers named")), `Error rates by level${body.people ? `, with ${some(body.people, "person", "people")} enrolled` : ""}. Vertical lines are 95% intervals.`);
+  return el("figcaption", { class: "small soft" }, el("span", { class: "keys" }, key("own", "own photos missed"), key("other", "strangers named")), `Error rates by level${people ? `, with ${some(people, "person", "people")} enrolled` : ""}. Vertical lines are 95% intervals.`);
 }
 
 function cell(label, m) {
