@@ -51,7 +51,9 @@ def _draw(canvas: np.ndarray, middle: np.ndarray, tall: float, who: int) -> None
     x, y = (int(v) for v in middle)
     cv2.ellipse(canvas, (x, y), (int(0.78 * tall), int(tall)), 0, 0, 360, color, -1, cv2.LINE_AA)
     for side in (-1, 1):
-        cv2.circle(canvas, (x + side * int(0.3 * tall), y - int(0.2 * tall)), max(2, int(0.09 * tall)), (30, 30, 30), -1)
+        cv2.circle(
+            canvas, (x + side * int(0.3 * tall), y - int(0.2 * tall)), max(2, int(0.09 * tall)), (30, 30, 30), -1
+        )
     mouth = (int(0.34 * tall), int(0.2 * tall))
     cv2.ellipse(canvas, (x, y + int(0.35 * tall)), mouth, 0, 10, 170, (30, 30, 30), max(2, int(0.05 * tall)))
 

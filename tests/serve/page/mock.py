@@ -62,7 +62,13 @@ class World:
 
     def __post_init__(self) -> None:
         for role in RANK:
-            self.keys[f"vlt_{role}_secret"] = {"id": role, "name": f"{role} key", "role": role, "created_at": NOW.format(0), "revoked_at": None}
+            self.keys[f"vlt_{role}_secret"] = {
+                "id": role,
+                "name": f"{role} key",
+                "role": role,
+                "created_at": NOW.format(0),
+                "revoked_at": None,
+            }
 
     def fail(self, pattern: str, fault: Fault, times: int = 1) -> None:
         """Answer the next requests like "POST /v1/identify" with a fault."""
@@ -108,7 +114,11 @@ class World:
         fmr = {"value": self.fmr, "low": self.fmr / 2, "high": self.fmr * 2, "unit": "share", "n": 20000, "note": ""}
         made = {"outcome": "reject", "score": 0.18, "threshold": bar, "fmr": fmr, "calibration": "drawn", "match": None}
         made["reason"] = f"nobody of {len(self.people)} is alike enough"
-        near = [(abs(face["who"] - who), face["person_id"]) for face in self.faces.values() if face["person_id"] not in never | {None}]
+        near = [
+            (abs(face["who"] - who), face["person_id"])
+            for face in self.faces.values()
+            if face["person_id"] not in never | {None}
+        ]
         if near:
             distance, person_id = min(near)
             score = round(0.81 - 0.33 * distance, 3)
@@ -127,8 +137,20 @@ class World:
         box = dict(zip(("x1", "y1", "x2", "y2"), seen.box, strict=True))
         pixels = {edge: value * (photo.width if edge[0] == "x" else photo.height) for edge, value in box.items()}
         quality = 0.55 + 0.4 * (int(photo.sha256[:2], 16) / 255)
-        self.faces[face_id] = {"id": face_id, "medium": photo.sha256, "index": index, "person_id": person_id, "who": seen.who}
-        self.faces[face_id] |= {"cluster_id": None, "box_px": pixels, "box_norm": box, "quality": quality, "score": 0.98}
+        self.faces[face_id] = {
+            "id": face_id,
+            "medium": photo.sha256,
+            "index": index,
+            "person_id": person_id,
+            "who": seen.who,
+        }
+        self.faces[face_id] |= {
+            "cluster_id": None,
+            "box_px": pixels,
+            "box_norm": box,
+            "quality": quality,
+            "score": 0.98,
+        }
         self.faces[face_id] |= {"assigned_by": by, "added_at": NOW.format(30)}
         self.crops[face_id] = crop(data, seen.box)
         return face_id
@@ -188,7 +210,12 @@ class Handler(BaseHTTPRequestHandler):
             data = json.dumps({"error": error, "request_id": request_id}).encode()
             headers = {"Retry-After": str(fault.retry)} if fault.retry else {}
         self.send_response(status)
-        headers |= {"Content-Type": kind, "Content-Length": str(len(data)), "X-Request-Id": request_id, "Cache-Control": "no-cache"}
+        headers |= {
+            "Content-Type": kind,
+            "Content-Length": str(len(data)),
+            "X-Request-Id": request_id,
+            "Cache-Control": "no-cache",
+        }
         if url.path == "/" or url.path.startswith("/page/"):
             headers["Content-Security-Policy"] = POLICY
         for name, value in headers.items():

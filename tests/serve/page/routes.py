@@ -24,7 +24,8 @@ def _one_photo(it: Handler, data: bytes) -> Photo:
 
 def _health(it: Handler) -> dict[str, Any]:
     told = {"status": "ok", "version": "0.1.0"}
-    return {**told, "store": {"people": len(it.world.people), "space": "drawn@000000000000"}}
+    unknown = sum(face["person_id"] is None for face in it.world.faces.values())
+    return {**told, "store": {"people": len(it.world.people), "unknown": unknown}}
 
 
 def _models(it: Handler) -> dict[str, Any]:
@@ -315,7 +316,12 @@ def _revoke(it: Handler, key_id: str) -> dict[str, Any]:
 
 _TABLE = [
     ("GET", "/v1/health", "none", _health),
-    ("GET", "/v1/me", "read", lambda it: {"key_id": it.caller["id"], "role": it.caller["role"], "name": it.caller["name"]}),
+    (
+        "GET",
+        "/v1/me",
+        "read",
+        lambda it: {"key_id": it.caller["id"], "role": it.caller["role"], "name": it.caller["name"]},
+    ),
     ("GET", "/v1/models", "read", _models),
     ("POST", "/v1/identify", "identify", _identify),
     ("GET", "/v1/people", "read", _people),

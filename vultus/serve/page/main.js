@@ -104,16 +104,15 @@ function mark(path) {
 }
 
 async function count() {
-  let faces;
+  let unknownFaces;
   try {
-    faces = await get("/v1/faces?unknown=true&limit=100");
+    unknownFaces = (await get("/v1/health")).store?.unknown ?? 0;
   } catch (error) {
     return; // the number is a convenience; the view itself says what is wrong
   }
-  const words = `${faces.items.length}${faces.next_cursor ? "+" : ""}`;
   for (const badge of document.querySelectorAll("[data-badge=unknown]")) {
-    put(badge, words, el("span", { class: "visually-hidden", text: " unknown faces" }));
-    badge.hidden = faces.items.length === 0;
+    put(badge, unknownFaces > 999 ? "999+" : unknownFaces, el("span", { class: "visually-hidden", text: " unknown faces" }));
+    badge.hidden = unknownFaces === 0;
   }
 }
 
