@@ -30,9 +30,12 @@ export function costs(levels, chosen) {
   );
 }
 
-/** What this gallery's own photos say, or else what is expected. */
+const ENOUGH = 100; // searches of its own, below which a gallery says less about strangers than the calibration does
+
+/** What this gallery's own searches say, or else what is expected of its size. */
 export function measured(level) {
-  return level.fpir_own?.value === null || level.fpir_own?.value === undefined ? level.fpir : level.fpir_own;
+  const own = level.fpir_own;
+  return own && own.value !== null && own.value !== undefined && own.n >= ENOUGH ? own : level.fpir;
 }
 
 function top(m) {

@@ -4,7 +4,7 @@ import { can, get, key, session, setKey, takeKeyFromAddress } from "/page/api.js
 import { button, el, icon, put } from "/page/dom.js";
 import { open } from "/page/dialogs.js";
 import { failure } from "/page/notices.js";
-import { here, start } from "/page/router.js";
+import { halt, here, start } from "/page/router.js";
 import { THEMES, setTheme, theme } from "/page/theme-choice.js";
 import { view as audit } from "/page/views/audit.js";
 import { view as cluster } from "/page/views/cluster.js";
@@ -125,6 +125,7 @@ function enter() {
 }
 
 function lock(refused) {
+  halt();
   document.body.classList.add("locked");
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   put(document.getElementById("side"));

@@ -40,6 +40,11 @@ function match(path) {
   return null;
 }
 
+/** Give up the view that is shown or on its way. */
+export function halt() {
+  leave?.abort(new DOMException("the page was locked", "AbortError"));
+}
+
 /** Show the view of the address (again). */
 export async function show() {
   if (location.hash === "#main") return; // the skip link

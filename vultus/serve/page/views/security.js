@@ -7,6 +7,8 @@ import { complain, toast } from "/page/notices.js";
 import { table, td, th, tr } from "/page/table.js";
 import { count, interval, once, outOf, sentence, share, some } from "/page/words.js";
 
+const FEW = 100; // own photos, below which a rate of them is told with what it cannot rule out
+
 /** The view. */
 export async function view({ signal }) {
   const [body, health, models] = await Promise.all([get("/v1/security", { signal }), get("/v1/health", { signal }), get("/v1/models", { signal })]);
@@ -75,7 +77,6 @@ function drawWords(words, actions, state, draw) {
   const level = state.levels[state.chosen];
   const { people } = state;
   const missed = level.fnmr_own;
-  const known = missed?.value !== null && missed?.value !== undefined;
   const named = measured(level);
   put(
     words,
@@ -83,7 +84,7 @@ function drawWords(words, actions, state, draw) {
     el(
       "ul",
       { class: "plain" },
-      el("li", { text: known ? `Of your own photos, ${outOf(missed.value)} ${missed.value > 0 ? "go" : "goes"} unrecognized.` : `How many of your own photos go unrecognized is not known yet: ${missed?.note || "enroll people with two or more photos"}.` }),
+      el("li", { text: unrecognized(missed) }),
       named?.value !== null && named?.value !== undefined && el("li", { text: `Of photos of strangers, ${outOf(named.value)} ${named.value > 0 ? "get" : "gets"} the name of one of ${some(people, "person", "people")}.` }),
     ),
   );
@@ -101,6 +102,16 @@ function drawWords(words, actions, state, draw) {
     }
   };
   return put(actions, button("Use this level", save, { kind: "primary" }));
+}
+
+/** How many own photos are missed; with few of them, what that can and cannot say. */
+function unrecognized(m) {
+  if (!m || m.value === null || m.value === undefined) {
+    return sentence(`How many of your own photos go unrecognized is not known yet: ${m?.note || "enroll people with two or more photos"}`);
+  }
+  if (m.n >= FEW) return `Of your own photos, ${outOf(m.value)} ${m.value > 0 ? "go" : "goes"} unrecognized.`;
+  const most = m.high === null || m.high === undefined ? "" : `; so few cannot rule out a rate of ${share(m.high)}`;
+  return `Of ${some(m.n, "own photo", "own photos")} that could be tried, ${count(m.value * m.n)} went unrecognized${most}.`;
 }
 
 function caption(people) {
