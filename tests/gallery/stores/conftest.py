@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.gallery.stores.servers import PostgresServer
 from vultus.gallery.stores.opened import store_for
 from vultus.gallery.stores.schema import Row, Store
 
-KINDS = ("sqlite",)
+KINDS = ("sqlite", "postgres")
+_numbers = itertools.count()
 
 
 @pytest.fixture(params=KINDS)
@@ -22,6 +25,19 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def sqlite_url(tmp_path) -> str:
     return f"sqlite:///{tmp_path / 'people.db'}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory) -> Iterator[PostgresServer]:
+    """One server for the whole run; a test that kills it starts it again."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres_server) -> str:
+    return f"{postgres_server.url}?schema=gallery_{next(_numbers)}"
 
 
 @pytest.fixture

