@@ -199,7 +199,7 @@ def test_a_truncated_file(tmp_path):
 def test_no_room(tmp_path):
     with open_gallery(tmp_path / "people.db") as gallery:
         gallery.enroll("Ada", _rows(0), None, None, SPACE)
-        with gallery.store._connected() as handle:
+        with gallery.store._pool.connected() as handle:
             pages = handle.run("PRAGMA page_count")[0][0]
             handle.run(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreError, match="no room"):
@@ -211,7 +211,7 @@ def test_no_room(tmp_path):
 def test_no_permission(tmp_path):
     with open_gallery(tmp_path / "people.db") as gallery:
         gallery.enroll("Ada", _rows(0), None, None, SPACE)
-        with gallery.store._connected() as handle:
+        with gallery.store._pool.connected() as handle:
             handle.run("PRAGMA query_only = ON")  # what a read-only file gives, for root as well
         with pytest.raises(StoreError, match="may be written"):
             gallery.enroll("Eve", _rows(1), None, None, SPACE)

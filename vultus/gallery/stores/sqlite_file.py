@@ -12,7 +12,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vultus.errors import StoreError
@@ -47,8 +47,8 @@ class SqliteFile:
     def __repr__(self) -> str:
         return f"SqliteFile({str(self.path)!r})"
 
-    def __reduce__(self) -> tuple[type[SqliteFile], tuple[Path]]:
-        return SqliteFile, (self.path,)  # a copy, here or in another process, opens the same file
+    def __reduce__(self) -> tuple[Callable[..., SqliteFile], tuple[Path]]:
+        return functools.partial(SqliteFile, readonly=self._readonly), (self.path,)  # a copy opens the same file
 
     def __del__(self) -> None:
         if hasattr(self, "_pool"):
