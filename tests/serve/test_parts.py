@@ -55,7 +55,7 @@ def test_a_forged_or_foreign_cursor_is_refused(where, other, place, change) -> N
 def test_what_is_no_cursor_is_refused(text) -> None:
     with pytest.raises(Problem) as caught:
         Cursors(b"k" * 32).read("people", text)
-    assert caught.value.status == 422
+    assert caught.value.status == 404
 
 
 # ---------------------------------------------------------------- buckets

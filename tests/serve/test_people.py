@@ -266,7 +266,7 @@ def test_pages_of_people_and_faces(serve) -> None:
     page = client.get("/v1/people?limit=3").json()
     for path in ("/v1/faces?limit=3", "/v1/people?limit=3&q=x", "/v1/history?"):
         answer = client.get(f"{path}&cursor={page['next_cursor']}")
-        problem(answer, 422, "InputError")
+        problem(answer, 404, "NotFound")
     assert [person["name"] for person in client.get("/v1/people?q=SON 3").json()["items"]] == ["Person 3"]
     assert len(client.get(f"/v1/faces?person_id={people[0]['id']}").json()["items"]) == 1
     assert client.get("/v1/people?limit=0").status_code == 422

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from vultus import __version__
@@ -135,7 +136,15 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     code, message = words.get(error.status_code, ("HttpError", "the request could not be understood"))
     answer = _answer(request, Problem(error.status_code, code, message))
     answer.headers.update(dict(error.headers or {}))
+    if error.status_code == 405:  # of all routes of this path, not of the first one alone
+        answer.headers["Allow"] = ", ".join(_methods(request))
     return answer
+
+
+def _methods(request: Request) -> list[str]:
+    here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    same = [route for route in here if getattr(route, "path", "") == getattr(here[0], "path", "")]
+    return sorted({method for route in same for method in getattr(route, "methods", None) or ()})
 
 
 async def _defect(request: Request, error: Exception) -> JSONResponse:

@@ -93,8 +93,8 @@ class Keys:
             StoreError: if the file cannot be written.
         """
         name = name.strip() if isinstance(name, str) else ""
-        if not 1 <= len(name) <= most_chars or not name.isprintable():
-            raise InputError(f"name: expected 1 to {most_chars} printable letters that say whose key it is")
+        if not 1 <= len(name) <= most_chars or any(c < " " or c == "\x7f" for c in name):
+            raise InputError(f"name: expected 1 to {most_chars} letters, on one line, that say whose key it is")
         if role not in get_args(Role):
             raise InputError(f"role: expected one of {', '.join(get_args(Role))}, got {role!r}")
         secret = secrets.token_urlsafe(32)

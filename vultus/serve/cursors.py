@@ -39,7 +39,7 @@ class Cursors:
         """What was signed; None for no cursor.
 
         Raises:
-            Problem: 422 if it was not signed here, or for another list.
+            Problem: 404 if it was not signed here, or for another list.
         """
         if cursor is None:
             return None
@@ -50,7 +50,7 @@ class Cursors:
         mac, body = raw[:_MAC], raw[_MAC:]
         if not hmac.compare_digest(mac, self._mac(where, body)):
             raise Problem(
-                422, "InputError", "cursor: expected one from the same list with the same filters; start without it"
+                404, "NotFound", "cursor: expected one from the same list with the same filters; start without it"
             )
         return json.loads(body)
 

@@ -86,7 +86,8 @@ def enroll(
     """Add what can be used, in one transaction.
 
     Raises:
-        Problem: 409 when a photo looks like, or is, somebody else's; then nothing is added. 422 when none can be used.
+        Problem: 409 when a photo looks like, or is, somebody else's; then nothing is added. 422 when none can be used,
+            409 when that is because they show somebody else than the person who is there.
     """
     pipe.check(gallery)
     usable: list[tuple[str, Seen, int]] = []
@@ -104,7 +105,10 @@ def enroll(
         person = gallery.enroll_faces(who.name, faces, pipe.space, identity_id=outcome.person_id, actor=who.actor)
         outcome.person_id, outcome.used = person.id, len(usable)
     if not outcome.used and not outcome.known:
-        raise Problem(422, "NothingUsed", "none of the photos could be used", {"refused": outcome.refused})
+        unlike = any(item["reason"].startswith("does not look like") for item in outcome.refused)
+        raise Problem(
+            409 if unlike else 422, "NothingUsed", "none of the photos could be used", {"refused": outcome.refused}
+        )
     return outcome
 
 

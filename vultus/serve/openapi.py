@@ -82,7 +82,7 @@ def _bodies(need: Needs) -> dict[str, Any]:
     form = {key: value for key, value in fields.items() if key not in instead}
     plain = dict(fields)
     for name in need.pictures:
-        binary = {"type": "string", "format": "binary", "contentMediaType": "image/*"}
+        binary = {"type": "string", "format": "binary"}
         text = {"type": "string", "format": "picture-base64", "contentEncoding": "base64"}
         many = name == "images"
         form[name] = {"type": "array", "items": binary, "minItems": 1, "maxItems": most} if many else binary
@@ -98,6 +98,10 @@ def _bodies(need: Needs) -> dict[str, Any]:
         else:
             schema["required"] = must + pictures
         content[kind] = {"schema": schema}
+        if not suffix:
+            content[kind]["encoding"] = {
+                name: {"contentType": "image/png, image/jpeg, image/webp"} for name in need.pictures
+            }
     return content
 
 

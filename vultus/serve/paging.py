@@ -14,7 +14,10 @@ from vultus.serve.services import services_of
 __all__ = ["Cursor", "Limit", "after", "next_cursor", "page_of"]
 
 Limit = Annotated[int, Query(ge=1, le=Limits().page_items, description="items in this page, at most")]
-Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=2000, json_schema_extra={"format": "cursor"}, description="`next_cursor` of the page before"),
+]
 
 
 def after(request: Request, where: str, cursor: str | None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from vultus.serve.limits import Limits
@@ -51,6 +51,14 @@ Nothing = SkipJsonSchema[None]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=_LIMITS.ids)]
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 5.0 is the whole number 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = BeforeValidator(_whole)  # after the bounds, so that the document knows them
+
+
 class Ask(BaseModel):
     """A request.
 
@@ -92,7 +100,9 @@ class IdentifyAsk(Ask):
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["fmr", "fpir"]}})
     fmr: Rate | Nothing = None
     fpir: Fpir | Nothing = None
-    keep: bool | Annotated[list[Annotated[int, Field(ge=0, lt=_LIMITS.faces)]], Field(max_length=_LIMITS.faces)] = False
+    keep: (
+        bool | Annotated[list[Annotated[int, Field(ge=0, lt=_LIMITS.faces), _WHOLE]], Field(max_length=_LIMITS.faces)]
+    ) = False
 
     @field_validator("keep", mode="before")
     @classmethod
@@ -114,7 +124,7 @@ class SearchAsk(Ask):
     alternative: ClassVar[tuple[str, ...]] = ("vector", "space")
     vector: Annotated[list[float], Field(min_length=1, max_length=4096)] | Nothing = None
     space: Annotated[str, Field(min_length=1, max_length=300)] | Nothing = None
-    k: Annotated[int, Field(ge=1, le=_LIMITS.candidates)] = 5
+    k: Annotated[int, Field(ge=1, le=_LIMITS.candidates), _WHOLE] = 5
 
 
 class EnrollAsk(Ask):
@@ -134,7 +144,8 @@ class StoreAsk(Ask):
     """Beside the pictures: nothing."""
 
 
-Key = Annotated[str, Field(min_length=1, max_length=64, pattern=rf"^{_PRINTED}+$")]
+_NO_OTHER: dict[str, Any] = {"additionalProperties": False}
+Key = Annotated[str, Field(pattern=rf"^{_PRINTED}{{1,64}}$")]
 Value = Annotated[str, Field(max_length=500, pattern=rf"^{_PRINTED}*$")] | bool | int | float
 
 
@@ -142,7 +153,7 @@ class PersonPatch(Ask):
     """What changes; attributes are replaced as a whole."""
 
     name: Name | Nothing = None
-    attributes: Annotated[dict[Key, Value], Field(max_length=50)] | Nothing = None
+    attributes: Annotated[dict[Key, Value], Field(max_length=50, json_schema_extra=_NO_OTHER)] | Nothing = None
 
 
 class Merge(Ask):
