@@ -130,7 +130,7 @@ def test_bombs_and_what_is_no_picture(served, data) -> None:
         (b'--b\r\nContent-Disposition: form-data; name="k"\r\n\r\n\xff\r\n--b--\r\n', 422),
         (b"--b\r\nX: " + b"y" * 5000 + b"\r\n\r\nx\r\n--b--\r\n", 400),
         (b'--b\r\nContent-Disposition: form-data; name="k"\r\n\r\n' + b"x" * 5000 + b"\r\n--b--\r\n", 413),
-        (b'--b\r\nContent-Disposition: form-data; name="k"\r\n\r\nx\r\n' * 90 + b"--b--\r\n", 422),
+        (b'--b\r\nContent-Disposition: form-data; name="k"\r\n\r\nx\r\n' * 90 + b"--b--\r\n", 413),
         (b"--b\r\n" + b"A: b\r\n" * 50 + b"\r\nx\r\n--b--\r\n", 400),
     ],
 )

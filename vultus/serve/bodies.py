@@ -237,9 +237,13 @@ class _Parts:
             text = self._data.decode("utf-8")
         except UnicodeDecodeError:
             raise Problem(422, "InputError", "the form: expected texts in UTF-8") from None
-        if self._name in self.sent.fields or not self._name:
-            raise Problem(422, "InputError", "the form: expected every text field once, with a name")
-        self.sent.fields[self._name] = text
+        if not self._name:
+            raise Problem(422, "InputError", "the form: expected a name for every field")
+        if self._name in self.sent.fields:  # sent more than once: a list, which the model takes where it wants one
+            before = self.sent.fields[self._name]
+            self.sent.fields[self._name] = [*(before if isinstance(before, list) else [before]), text]
+        else:
+            self.sent.fields[self._name] = text
 
     def end(self) -> None:
         self.ended = True
