@@ -18,6 +18,7 @@ export function toast(sentence, { action = null, error = false } = {}) {
     action && button(action.label, () => (close(), action.run()), { kind: "quiet", glyph: "undo" }),
     button("Close", close, { kind: "icon", glyph: "close" }),
   );
+  for (const old of box.querySelectorAll(".toast:not(.bad)")) old.remove(); // one at a time: History has the others
   while (box.children.length >= 3) box.firstElementChild.remove();
   box.append(item);
   if (!error) expire(item, close);
