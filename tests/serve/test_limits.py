@@ -279,7 +279,6 @@ def test_this_host(served, host) -> None:
         "/v1/../v1",
         "/v1/people/..%2f..%2fetc",
         "/%2e%2e",
-        "//",
         "/page/",
         "/v1/faces/..%2f/crop",
     ],
