@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from vultus.gallery.search._rows import I64, Columns, Rows
 from vultus.gallery.search._scan import Allowed, float_slack, quantized, scan
 from vultus.types import F32
 
-__all__ = ["KINDS", "Kind"]
+__all__ = ["Bits", "Int8", "Kind"]
 
 CANDIDATES = 1000  # of "bits": see benchmarks/results/search.json for the agreement with float that it buys
 WIDER = 4  # times as many candidates where too few people are among them
@@ -141,6 +141,3 @@ class Bits(Kind):
         if "turn" in extra:
             self._signs, self._fitted = _bits.Signs(extra["center"], extra["turn"]), int(extra["fitted"][0])
         return {**columns, "code": _bits.laid_out(columns["code"])}
-
-
-KINDS: dict[str, Callable[[np.random.Generator | None], Kind]] = {kind.name: kind for kind in (Kind, Int8, Bits)}

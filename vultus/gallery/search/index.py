@@ -25,13 +25,16 @@ from numpy.typing import NDArray
 from vultus.errors import InputError, StoreError
 from vultus.gallery.search import _check, _file
 from vultus.gallery.search._best import Best
-from vultus.gallery.search._kinds import KINDS, Kind
+from vultus.gallery.search._faiss import Graph, Lists
+from vultus.gallery.search._kinds import Bits, Int8, Kind
 from vultus.gallery.search._rows import Columns, Rows
 from vultus.gallery.search._scan import Allowed, ranked
 from vultus.gallery.search._turns import Turns
 from vultus.types import F32
 
 __all__ = ["Hits", "VectorIndex"]
+
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Kind, Int8, Bits, Lists, Graph)}
 
 
 @dataclass(frozen=True)
