@@ -16,7 +16,7 @@ from benchmarks import schema
 
 __all__ = ["SUITES", "main"]
 
-SUITES = ("import_time", "cold_start", "pipeline")
+SUITES = ("import_time", "cold_start", "pipeline", "search")
 RESULTS = Path(__file__).parent / "results"
 
 

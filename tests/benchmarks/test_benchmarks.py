@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks import agreement, floor, machine, pipeline, run, schema
+from benchmarks import agreement, floor, machine, pipeline, population, run, schema
 
 RESULTS = Path(schema.__file__).parent / "results"
 
@@ -161,3 +161,23 @@ def test_short_suites_run(tmp_path, monkeypatch, capsys):
         assert run.main([suite, "--runs", "2", "--warm-up", "0", "--out", str(tmp_path)]) == 0
         schema.validate(json.loads((tmp_path / f"{suite}.json").read_text()))
     assert "limit" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_search_suite_runs_small_and_agrees_with_numpy(tmp_path):
+    assert run.main(["search", "--small", "--systems", "vultus float", "vultus bits", "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "search.json").read_text())
+    assert {row["system"] for row in record["results"]} == {"numpy", "vultus float", "vultus bits"}
+    assert all(row["rank1_mated"] == row["rank1_strangers"] == 1.0 for row in record["results"])
+
+
+def test_the_people_of_the_search_suite_are_the_same_whatever_is_asked_first():
+    people = population.Population(40_000, 32, 0)
+    chunks = dict(people.chunks())
+    rows, probes = np.concatenate(list(chunks.values())), people.mated(50)
+    assert np.array_equal(rows[20_000:], dict(people.chunks())[20_000])
+    scores = (probes @ rows.T).max(axis=1)
+    assert 0.4 < scores.min()
+    assert scores.mean() < 0.8
+    same = (rows.reshape(-1, population.PHOTOS, 32)[:, 0] * rows.reshape(-1, population.PHOTOS, 32)[:, 1]).sum(1)
+    assert 0.5 < same.mean() < 0.7

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vultus.gallery.search._rows import I64
 from vultus.types import F32
 
-__all__ = ["Best", "best_of_each", "rank_in_query"]
+__all__ = ["Best", "best_of_each", "in_reach", "rank_in_query"]
 
 PENDING = 4096  # candidates that may wait before they are sorted: few sorts, and each still under a millisecond
 CROWDED = 16  # where more than one score in so many passes the bar, only the best photos of each person are looked at
@@ -82,6 +82,17 @@ class Best:
         self.bar[query[first[kth]]] = top[kth] - self._slack
         keep = (score >= top[segment] - self._slack) & (score >= self.bar[query])
         self.query, self.row, self.group, self.score = query[keep], row[keep], group[keep], score[keep]
+
+
+def in_reach(scores: F32, groups: I64, k: int, slack: float) -> NDArray[np.bool_]:
+    """Which rows of one query can be the best of one of its k best groups, or tie with one."""
+    order = np.argsort(-scores)
+    _, first = np.unique(groups[order], return_index=True)
+    if len(first) < k:
+        return np.ones(len(scores), bool)
+    kth = np.partition(first, k - 1)[k - 1]
+    keep: NDArray[np.bool_] = scores >= scores[order[kth]] - np.float32(2 * slack)
+    return keep
 
 
 def best_of_each(query: I64, group: I64, score: NDArray[Any], tie: NDArray[Any] | None = None) -> tuple[I64, I64, I64]:

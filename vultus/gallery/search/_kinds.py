@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.gallery.search import _bits, _threads
-from vultus.gallery.search._best import Best
+from vultus.gallery.search._best import Best, in_reach
 from vultus.gallery.search._rows import I64, Columns, Rows
 from vultus.gallery.search._scan import Allowed, float_slack, quantized, scan
 from vultus.types import F32
 
 __all__ = ["Bits", "Int8", "Kind"]
 
-CANDIDATES = 1000  # of "bits": see benchmarks/results/search.json for the agreement with float that it buys
+CANDIDATES = 2000  # of "bits": see benchmarks/results/search.json for the agreement with float that it buys
 WIDER = 4  # times as many candidates where too few people are among them
 
 
@@ -126,7 +126,9 @@ class Bits(Kind):
                 if len(found) >= there or len(np.unique(groups)) >= best.k:
                     break
                 need *= WIDER
-            return found, groups, np.einsum("nd,d->n", rows.take("vector", found), query)
+            scores = np.einsum("nd,d->n", rows.take("vector", found), query)
+            keep = in_reach(scores, groups, best.k, self.slack(len(query)))
+            return found[keep], groups[keep], scores[keep]
 
         for number, (found, groups, scores) in enumerate(_threads.spread(one, list(allowed.queries))):
             best.add(np.full(len(found), number), found, groups, scores)

@@ -77,7 +77,8 @@ class VectorIndex:
     def _take_over(self, rows: Rows, names: list[str]) -> None:
         self._rows, self._names = rows, names
         self._number = {name: number for number, name in enumerate(names)}
-        self._sizes = np.bincount(rows.column("group"), minlength=len(names)).tolist()
+        self._sizes: list[int] = np.bincount(rows.column("group"), minlength=len(names)).tolist()  # rows of each person
+        self._people = sum(size > 0 for size in self._sizes)
         self._places: dict[bytes, int] | None = None  # key -> row, made when something is changed
 
     def __repr__(self) -> str:
@@ -158,8 +159,7 @@ class VectorIndex:
             plain = np.array(rows, order="C")
             added = self._rows.append({"vector": plain, "key": texts, "group": codes, **self._kind.columns(plain)})
             self._where().update(zip(texts.tolist(), added.tolist(), strict=True))
-            for code in codes:
-                self._sizes[code] += 1
+            self._count(codes, 1)
             self._kind.added(self._rows, added)
 
     def remove(self, keys: Sequence[str]) -> int:
@@ -186,11 +186,9 @@ class VectorIndex:
             if absent:
                 raise InputError(f"keys: expected keys of this index, got {absent[0].decode()!r}")
             rows = np.array([self._where()[key] for key in texts], np.int64)
-            for code in self._rows.take("group", rows):
-                self._sizes[code] -= 1
             codes = np.array([self._code(group) for group in mapping.values()], np.int32)
-            for code in codes:
-                self._sizes[code] += 1
+            self._count(self._rows.take("group", rows), -1)
+            self._count(codes, 1)
             self._rows.put("group", rows, codes)
 
     def _delete(self, keys: Sequence[bytes]) -> int:
@@ -198,8 +196,7 @@ class VectorIndex:
         rows = np.array([where.pop(key) for key in keys], np.int64)
         if not len(rows):
             return 0
-        for code in self._rows.take("group", rows):
-            self._sizes[code] -= 1
+        self._count(self._rows.take("group", rows), -1)
         self._kind.removing(self._rows, rows)
         places = self._rows.delete(rows)
         where.update(zip(self._rows.take("key", places).tolist(), places.tolist(), strict=True))
@@ -217,6 +214,12 @@ class VectorIndex:
             self._names.append(group)
             self._sizes.append(0)
         return self._number[group]
+
+    def _count(self, codes: NDArray[np.int32], by: int) -> None:
+        for code in codes.tolist():
+            had = self._sizes[code]
+            self._sizes[code] = had + by
+            self._people += (had + by > 0) - (had > 0)
 
     # -- searching -------------------------------------------------------------------------------------------------
 
@@ -249,14 +252,15 @@ class VectorIndex:
         return hits
 
     def _search(self, queries: F32, k: int, allowed: Collection[str] | None, per_row: bool) -> Hits:
-        numbers = range(len(self._names)) if allowed is None else {self._number.get(name, -1) for name in allowed}
-        sizes = {number: self._sizes[number] for number in numbers if number >= 0 and self._sizes[number]}
-        there = sum(sizes.values())
-        wanted = min(k, there if per_row else len(sizes))
+        numbers = {self._number[name] for name in allowed or () if name in self._number}
+        numbers = {number for number in numbers if self._sizes[number]}
+        there = len(self) if allowed is None else sum(self._sizes[number] for number in numbers)
+        people = self._people if allowed is None else len(numbers)
+        wanted = min(k, there if per_row else people)
         scores = np.full((len(queries), k), -np.inf, np.float32)
         words = [[[""] * k for _ in queries] for _ in range(2)]
         if wanted:
-            mask = None if there == len(self) else self._mask(sizes)
+            mask = None if there == len(self) else self._mask(numbers)
             best = Best(len(queries), wanted, self._kind.slack(self.dim))
             self._kind.scan(self._rows, Allowed(queries, mask), best, per_row=per_row)
             query, rank, row, score = ranked(best, self._rows, queries, wanted)
