@@ -26,6 +26,7 @@ check: setup     ## format, lint, types
 	else echo "types: NOT CHECKED; they are written for the stubs of the pinned versions, which need Python 3.11"; fi
 
 test: check models    ## everything CI runs
+	@sh tools/browser.sh
 	$(RUN) pytest -n 2 --dist loadgroup
 
 quick: setup     ## the tests that need neither weights nor data
