@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -14,10 +14,12 @@ import numpy as np
 
 from vultus.errors import InputError, SpaceMismatch, UnknownMethod, VultusError
 from vultus.gallery import Gallery, calibrate
+from vultus.gallery.migrate import Progress
+from vultus.gallery.records import Cluster
 from vultus.io import images as io_images
-from vultus.pipeline import _enroll
+from vultus.pipeline import _enroll, _groups
 from vultus.pipeline._encode import PRESETS, Encoded, Worker, scaled
-from vultus.types import Decision, Detections, Image, Match, Template
+from vultus.types import F32, Decision, Detections, Image, Match, Template
 from vultus.zoo.session import MAX_THREADS, default_threads
 
 ONE = (str, bytes, bytearray, memoryview, PathLike, np.ndarray, Image)  # one picture, not many of them
@@ -241,23 +243,62 @@ class Pipeline:
         self.check(gallery)
         return _enroll.enroll_folder(self, folder, gallery, force=force)
 
-    def identify(self, picture: Picture | Encoded, gallery: Gallery, *, fmr: float = 1e-3) -> list[Decision]:
+    def identify(
+        self, picture: Picture | Encoded, gallery: Gallery, *, fmr: float = 1e-3, fpir: float | None = None
+    ) -> list[Decision]:
         """Name every face of a picture, or abstain, or say that it is a stranger.
+
+        Args:
+            picture: picture, or what `encode` returned.
+            gallery: see `vultus.open_gallery`.
+            fmr: false match rate of one comparison.
+            fpir: share of searches with a stranger that may name somebody, whatever the size of the gallery; takes the
+                place of `fmr`. See `Gallery.identify`.
 
         Returns one decision per face, in the order of the detections; `match` is the person named.
         """
         self.check(gallery)
         calibration = self.calibration
-        calibration.threshold(fmr)  # also for a picture without faces
+        calibration.threshold(fmr if fpir is None else gallery.fmr_for_fpir(fpir))  # also for a picture without faces
         encoded = self._encoded(picture)
         templates = [encoded.template(i) for i in range(len(encoded))]
-        return [self._noted(gallery.identify(t, fmr=fmr, calibration=calibration)) for t in templates]
+        return [self._noted(gallery.identify(t, fmr=fmr, fpir=fpir, calibration=calibration)) for t in templates]
 
     def search(self, picture: Picture | Encoded, gallery: Gallery, *, k: int = 5) -> list[list[Match]]:
         """The k most similar people of the gallery for every face of a picture, without a decision."""
         self.check(gallery)
         encoded = self._encoded(picture)
         return [gallery.search(encoded.template(i), k=k) for i in range(len(encoded))]
+
+    def cluster(self, gallery: Gallery, *, clusterer: str = "incremental", actor: str = "local") -> list[Cluster]:
+        """Sort the unknown faces of a gallery into clusters, within what people have said of them.
+
+        Args:
+            gallery: whose faces; see `Gallery.add_faces`.
+            clusterer: catalogue row.
+            actor: who does it.
+
+        Returns:
+            Clusters, largest first, each with an estimate of how pure it is.
+        """
+        self.check(gallery)
+        gallery.cluster(_groups.clusterer(self.calibration, clusterer), actor=actor)
+        return gallery.clusters(_groups.estimated_purity(self.calibration))
+
+    def migrate(
+        self, gallery: Gallery, *, adapter: Callable[[F32], F32] | None = None, actor: str = "local"
+    ) -> Iterator[Progress]:
+        """Give every face of a gallery a vector of this pipeline beside the one it has; searches go on meanwhile.
+
+        Photos are read again from where they were; what has none left goes through `adapter` when there is one. When
+        nothing is missing, `vultus.gallery.migrate.cut_over` makes this pipeline's space the one in use.
+
+        Args:
+            gallery: of another embedder.
+            adapter: (N, D) vectors of its space -> (N, D') of this one; see `vultus.gallery.adapter`.
+            actor: who does it.
+        """
+        return _groups.moved(self, gallery, adapter, actor)
 
     def check(self, gallery: Gallery, fmr: float | None = None) -> None:
         """Refuse before any work what cannot succeed.
