@@ -21,6 +21,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", type=int, default=3, help="candidates listed with --json (default: %(default)s)")
     _options.add_gallery(parser)
     _options.add_fmr(parser)
+    parser.add_argument(
+        "--fpir",
+        type=_options.rate,
+        metavar="RATE",
+        help="instead of --fmr: share of searches with a stranger that may name somebody, whatever the gallery's size",
+    )
     _options.add_output(parser, draw=True)
     _options.add_pipeline(parser)
 
@@ -35,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     drawn: list[Path] = []
     with _opened(args.gallery) as gallery:
         stream = _output.progress(pipe.stream(paths), len(paths), "identify")
-        results, bad = _output.kept(zip(paths, _decided(pipe, stream, gallery, args.fmr), strict=True))
+        if args.fpir is not None:
+            args.fmr = gallery.fmr_for_fpir(args.fpir)
+        results, bad = _output.kept(zip(paths, _decided(pipe, stream, gallery, args), strict=True))
         for encoded, decisions in results if args.draw else ():
             drawn.append(_draw.identified(encoded, decisions, places[str(encoded.source)]))
         if args.json:
@@ -59,11 +67,14 @@ def _opened(name: str) -> Gallery:
 
 
 def _decided(
-    pipe: Pipeline, stream: Iterable[Encoded | VultusError], gallery: Gallery, fmr: float
+    pipe: Pipeline, stream: Iterable[Encoded | VultusError], gallery: Gallery, args: argparse.Namespace
 ) -> Iterator[Result | VultusError]:
-    pipe.check(gallery, fmr)  # what cannot be decided is said before the photos are read
+    pipe.check(gallery, args.fmr)  # what cannot be decided is said before the photos are read
     for encoded in stream:
-        yield encoded if isinstance(encoded, VultusError) else (encoded, pipe.identify(encoded, gallery, fmr=fmr))
+        if isinstance(encoded, VultusError):
+            yield encoded
+        else:
+            yield encoded, pipe.identify(encoded, gallery, fmr=args.fmr, fpir=args.fpir)
 
 
 def _tell(args: argparse.Namespace, pipe: Pipeline, gallery: Gallery, results: list[Result]) -> None:
@@ -119,6 +130,7 @@ def _document(
         "people": len(gallery),
         "space": pipe.space,
         "fmr": args.fmr,
+        "fpir": args.fpir,
         "expected_fpir": gallery.expected_fpir(args.fmr),
         "photos": photos,
     }
