@@ -108,3 +108,30 @@ def test_a_full_disk_loses_nothing_and_says_so(tmp_path, what):
         assert not (tmp_path / "backup.db").exists()
         gallery.erase(before[0].id)
         assert gallery.damage() == []
+
+
+def test_a_full_disk_while_erasing_is_made_good_at_the_next_opening(tmp_path):
+    path = tmp_path / "people.db"
+    with open_gallery(path) as gallery:
+        for i, name in enumerate(("Ada", "Grace")):
+            gallery.enroll(name, _photos(i, 200), None, None, SPACE)
+        gallery.store.compact()
+        ada, grace = gallery.people()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size // 5, hard))
+        try:
+            with pytest.raises(StoreError):
+                gallery.erase(ada.id)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, handler)
+    with open_gallery(path) as gallery:
+        left = gallery.people()
+        if ada in left:  # not even the transaction fitted: nothing has changed
+            assert left == [ada, grace]
+            gallery.erase(ada.id)
+        assert gallery.people() == [grace]
+        assert gallery.damage() == []
+        content = b"".join(file.read_bytes() for file in gallery.store.files())
+    assert not any(row.astype("<f4").tobytes()[:32] in content for row in _photos(0, 200))
