@@ -250,7 +250,8 @@ def run(path: Path, rounds: int, seed: int = 0) -> tuple[int, int, int]:
                 lost += 1
                 differ = {m for m in {*now, *states[-2]} if now.get(m, "-") != states[-2].get(m, "-")}
                 print(f"round {number}: not what was acknowledged: {sorted(differ)[:5]}", file=sys.stderr)
-            found = faults(gallery, now, {m for known in states for m in known if m not in now}, first)
+            # what was under way and not kept was never enrolled: its bytes may be in the log until that is written over
+            found = faults(gallery, now, {m for known in states[:-1] for m in known if m not in now}, first)
             found += [said] if said else []
             wrong += bool(found)
             for line in found:
