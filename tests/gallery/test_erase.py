@@ -296,3 +296,21 @@ def test_the_search_knows_values_that_are_like_any_other(tmp_path):
     assert traces.found([file]) == {}
     with pytest.raises(StoreError, match="cannot be searched"):
         traces.found([tmp_path])
+
+
+def test_a_log_that_is_emptied_while_it_is_searched_ends_the_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(_traces, "_CHUNK", 1 << 16)
+    value = np.random.default_rng(5).bytes(64)
+    file = tmp_path / "people.db-wal"
+    file.write_bytes(value + bytes(1 << 20))
+    traces = Traces()
+    traces.add(value)
+    real = _traces._candidates
+
+    def emptied(chunk, table):
+        found = list(real(chunk, table))
+        file.write_bytes(b"")
+        return found
+
+    monkeypatch.setattr(_traces, "_candidates", emptied)
+    assert set(traces.found([file])[file]) == {value[at : at + PIECE] for at in range(0, 64, PIECE)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -81,18 +80,22 @@ class Traces:
     def _in_file(self, file: Path) -> Iterator[bytes]:
         table = self._table()
         seen: set[bytes] = set()
+        longest = max([PIECE, *map(len, self._whole)])
+        tail = b""  # a value may lie across two chunks
+        # read, not mapped: another thread or process may empty a log meanwhile, and that kills who has it mapped
         with file.open("rb") as source:
-            size = source.seek(0, 2)
-            if not size:
-                return
-            with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                yield from (value for value in self._whole if content.find(value) >= 0)
-                for start in range(0, size if self._pieces else 0, _CHUNK):
-                    for at in _candidates(content[start : start + _CHUNK + 3], table):
-                        piece = content[start + at : start + at + PIECE]
-                        if piece in self._pieces and piece not in seen:
-                            seen.add(piece)
-                            yield piece
+            while chunk := source.read(_CHUNK):
+                content = tail + chunk
+                for value in self._whole.keys() - seen:
+                    if value in content:
+                        seen.add(value)
+                        yield value
+                for at in _candidates(content, table) if self._pieces else ():
+                    piece = content[at : at + PIECE]
+                    if piece in self._pieces and piece not in seen:
+                        seen.add(piece)
+                        yield piece
+                tail = content[1 - longest :]
 
     def _table(self) -> NDArray[np.bool_]:
         table = np.zeros(1 << 24, np.bool_)
