@@ -83,10 +83,10 @@ def decision(made: Decision, role: Role) -> dict[str, Any]:
 
 def words(made: Decision, role: Role, *, compared: bool = False) -> str:
     """A decision in a sentence for people."""
-    often = f"1 in {round(1 / made.fmr.value):,}" if made.fmr.value else "an unknown number of"
+    often = f"once in {round(1 / made.fmr.value):,} comparisons" if made.fmr.value else "at an unknown rate"
     if made.accepted:
         who = "One person" if compared else made.match.name if made.match else "Somebody enrolled"
-        return f"{who}: two different people are taken for one {often} times."
+        return f"{who}: two different people are taken for the same {often}."
     why = made.reason if trusted(role) and made.reason else _plain(made)
     if made.outcome == "abstain":
         return f"No decision: {why}."
