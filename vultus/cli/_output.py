@@ -122,10 +122,15 @@ def failures(bad: Iterable[tuple[str, VultusError]]) -> list[dict[str, str]]:
     return [{"source": source, "code": type(error).__name__, "message": str(error)} for source, error in bad]
 
 
+def warn(text: str) -> None:
+    """A line on stderr about something that did not work."""
+    print("vultus:", printable(text), file=sys.stderr)
+
+
 def complain(bad: Sequence[tuple[str, VultusError]]) -> int:
     """Say on stderr which photos could not be used; the exit code that follows."""
     for _, error in bad:
-        print(f"vultus: {type(error).__name__}:", printable(str(error)), file=sys.stderr)
+        warn(f"{type(error).__name__}: {error}")
     return exit_code(bad[0][1]) if bad else 0
 
 

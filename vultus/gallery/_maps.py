@@ -66,7 +66,7 @@ class Ridge:
     """Least squares with a penalty on the size of the map: Hoerl & Kennard 1970."""
 
     name: str = "ridge"
-    strengths: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    strengths: Sequence[float] = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
     def fit(self, source: F64, target: F64, strength: float, rng: np.random.Generator) -> dict[str, F32]:
         """See `MapKind`."""
