@@ -42,13 +42,19 @@ def main(order_path: str, result_path: str) -> None:
     mated, k = probes["mated"], order["k"]
     for number in range(order["warm_up"]):
         search(mated[number : number + 1], k)
+    busy = [time.process_time()]
     single = [_timed(search, mated[n % len(mated)][None], k) for n in range(order["single"])]
+    busy.append(time.process_time())
     batch = mated[np.arange(order["batch"]) % len(mated)]
     search(batch, k)
+    busy.append(time.process_time())
     batches = [_timed(search, batch, k) for _ in range(order["repeat"])]
+    busy.append(time.process_time())
     found = {name: _first(search, queries, order["batch"]) for name, queries in probes.items()}
     result = {"build_s": built, "held_mb": None if before is None else after - before, "extra": extra}
     result |= {"single_ms": single, "batch_ms": batches, "found": found}
+    result |= {"single_cpu_ms": 1e3 * (busy[1] - busy[0]) / len(single)}
+    result |= {"batch_cpu_ms": 1e3 * (busy[3] - busy[2]) / len(batches)}
     Path(result_path).write_text(json.dumps(result))
 
 
