@@ -99,7 +99,7 @@ def test_identify_names_refuses_and_keeps(serve) -> None:
     assert known["decision"]["outcome"] == "accept"
     assert known["decision"]["match"]["identity_id"] == anna["id"]
     assert known["words"].startswith("Anna: ")
-    assert "1 in 1,000" in known["words"]
+    assert "once in 1,000 comparisons" in known["words"]
     assert [match["name"] for match in known["candidates"]] == ["Anna", "Ben"]
     assert stranger["decision"]["outcome"] == "reject"
     assert answer["image"]["width"] == 128
