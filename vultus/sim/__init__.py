@@ -1,0 +1,1 @@
+"""Simulated worlds with known truth: any amount of data, exact labels, nobody's face."""
