@@ -40,7 +40,7 @@ class Camera(NamedTuple):
         return flat
 
 
-def euler_to_R(pose_deg: ArrayLike) -> F64:  # noqa: N802 the letter of the formula
+def euler_to_R(pose_deg: ArrayLike) -> F64:
     """Rotation matrices of (yaw, pitch, roll).
 
     Args:
@@ -65,7 +65,7 @@ def euler_to_R(pose_deg: ArrayLike) -> F64:  # noqa: N802 the letter of the form
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def R_to_euler(R: ArrayLike) -> F64:  # noqa: N802, N803
+def R_to_euler(R: ArrayLike) -> F64:
     """(yaw, pitch, roll) of rotation matrices, the inverse of `euler_to_R`.
 
     Args:
@@ -85,9 +85,7 @@ def R_to_euler(R: ArrayLike) -> F64:  # noqa: N802, N803
         raise InputError("R: expected rotations (orthonormal, determinant 1), got something else")
     pitch = np.arcsin(np.clip(turn[..., 1, 2], -1.0, 1.0))
     lost = np.hypot(turn[..., 1, 0], turn[..., 1, 1]) < 1e-9
-    yaw = np.where(
-        lost, np.arctan2(turn[..., 2, 0], turn[..., 0, 0]), np.arctan2(-turn[..., 0, 2], turn[..., 2, 2])
-    )
+    yaw = np.where(lost, np.arctan2(turn[..., 2, 0], turn[..., 0, 0]), np.arctan2(-turn[..., 0, 2], turn[..., 2, 2]))
     roll = np.where(lost, 0.0, np.arctan2(turn[..., 1, 0], turn[..., 1, 1]))
     return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
 

@@ -74,9 +74,7 @@ def rasterize(
     barycentric[seen] = weights
     depth = np.full(height * width, np.inf, np.float32)
     depth[seen] = 1.0 / inverse_depth[seen]
-    return Raster(
-        face_of.reshape(height, width), barycentric.reshape(height, width, 3), depth.reshape(height, width)
-    )
+    return Raster(face_of.reshape(height, width), barycentric.reshape(height, width, 3), depth.reshape(height, width))
 
 
 def interpolate(raster: Raster, faces: NDArray[np.integer], values: ArrayLike) -> F32:

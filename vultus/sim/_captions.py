@@ -118,7 +118,11 @@ def _colored(hair: str, color: str) -> str:
 
 
 _PARTS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
-    "nose": (("nose width", "narrow", "wide"), ("nose length", "short", "long"), ("nose projection", "flat", "prominent")),
+    "nose": (
+        ("nose width", "narrow", "wide"),
+        ("nose length", "short", "long"),
+        ("nose projection", "flat", "prominent"),
+    ),
     "eyes": (("eye opening", "narrow", "open"), ("eye spacing", "close", "far apart")),
     "lips": (("lower lip", "thin", "full"), ("mouth width", "small", "wide")),
     "jaw": (("jaw width", "slim", "broad"), ("chin length", "short", "long")),

@@ -17,7 +17,7 @@ from vultus.sim._people import Factors, Person
 from vultus.sim._scene import L, Part, Scene
 from vultus.types import F32, U8
 
-__all__ = ["Drawn", "draw"]
+__all__ = ["Drawn", "draw", "head_labels"]
 
 F = NDArray[np.floating]
 
@@ -54,7 +54,7 @@ def draw(scene: Scene, person: Person, factors: Factors, side: int) -> Drawn:
     for k, item in enumerate(scene.solid):
         _fill(item, part == k, uv, albedo, light, labels)
     head = part == 0
-    labels[head] = _head_labels()[_rows(uv[head, 1], 256), _rows(uv[head, 0], 256)]
+    labels[head] = head_labels()[_rows(uv[head, 1], 256), _rows(uv[head, 0], 256)]
     px = float(scene.head[..., 2].min()) / camera.focal
     gloss = light[..., 3]
     _features_on(scene, person, factors, camera, (head, uv, albedo, light, labels), px)
@@ -62,6 +62,8 @@ def draw(scene: Scene, person: Person, factors: Factors, side: int) -> Drawn:
     cover = (part >= 0).astype(np.float32)
     bare = labels.copy()
     over = _blend_covers(scene.cover, camera, raster.depth, (color, cover, albedo, labels))
+    if factors.occluder == "bar":
+        _bar(factors.background_seed, (color, cover, albedo, labels), over)
     return Drawn(color, cover, albedo, labels, bare, raster, part, uv, over, faces, vertices)
 
 
@@ -128,7 +130,9 @@ def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
 def _texture(table: F32, uv: F32) -> F32:
     high, wide = table.shape[:2]
     return np.asarray(
-        cv2.remap(table, uv[..., 0] * (wide - 1), uv[..., 1] * (high - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        cv2.remap(
+            table, uv[..., 0] * (wide - 1), uv[..., 1] * (high - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        ),
         np.float32,
     )
 
@@ -143,7 +147,7 @@ def _lookup(table: F32, uv: F32, lod: int) -> F32:
 
 
 @cache
-def _head_labels() -> U8:
+def head_labels() -> U8:
     """(256, 256) skin, nose and neck on the head."""
     f = _paint.fields(256)
     out = np.full((256, 256), L["skin"], np.uint8)
@@ -166,7 +170,9 @@ def _features_on(scene: Scene, person: Person, factors: Factors, camera: Camera,
     head, uv, albedo, light, labels = buffers
     side = len(labels)
     for chart_box in ((-5.2, -3.2, 5.2, 1.5), (-3.4, 5.2, 3.4, 8.8)):
-        corners = np.array([(x, y) for x in np.linspace(chart_box[0], chart_box[2], 5) for y in (chart_box[1], chart_box[3])])
+        corners = np.array(
+            [(x, y) for x in np.linspace(chart_box[0], chart_box[2], 5) for y in (chart_box[1], chart_box[3])]
+        )
         places = _chart.uv_of_xy(corners)
         at = scene.head[_rows(places[:, 1], _head.ROWS), _rows(places[:, 0], _head.COLUMNS)]
         seen = camera.project(at)
@@ -261,7 +267,9 @@ def _paint_mouth(
     near = on & (np.abs(s) < 1)
     skin = _paint.skin_color(person.tone_ita_deg)
     redness = float(person.z_albedo[6]) * 0.05
-    lip = skin * np.array([0.80 - 0.3 * redness, 0.46 - redness, 0.44 - redness], np.float32) + np.array([0.025, 0.0, 0.0], np.float32)
+    lip = skin * np.array([0.80 - 0.3 * redness, 0.46 - redness, 0.44 - redness], np.float32) + np.array(
+        [0.025, 0.0, 0.0], np.float32
+    )
     stick = float(factors.makeup.get("lipstick", 0.0))
     if stick:
         lip = lip + 0.8 * stick * (np.array([0.42, 0.035, 0.055], np.float32) - lip)
@@ -271,15 +279,23 @@ def _paint_mouth(
     is_upper = y < (upper + lower) / 2
     place_low = np.clip((y - lower) / np.maximum(bottom - lower, 0.05), 0, 1)
     place_up = np.clip((upper - y) / np.maximum(upper - top, 0.05), 0, 1)
-    form = np.where(is_upper, 0.80 + 0.16 * place_up, 0.92 + 0.30 * np.exp(-(((place_low - 0.35) / 0.28) ** 2)) - 0.30 * place_low**3)
+    form = np.where(
+        is_upper,
+        0.80 + 0.16 * place_up,
+        0.92 + 0.30 * np.exp(-(((place_low - 0.35) / 0.28) ** 2)) - 0.30 * place_low**3,
+    )
     albedo += (in_lips * strength)[..., None] * (lip - albedo)
     albedo *= (1 + in_lips * (form - 1))[..., None]
     under = np.exp(-(((y - bottom - 0.16) / 0.16) ** 2)) * np.clip(1 - np.abs(s) * 1.4, 0, 1) * on
     line = np.exp(-(((y - (upper + lower) / 2) / (0.055 + 0.5 * px)) ** 2)) * near
     corner = np.exp(-((np.abs(x) - mouth.half_width) ** 2 + (y - _features.MOUTH_Y - 0.06) ** 2) / 0.035) * on
     closed = np.clip(1 - mouth.gap * 6, 0, 1)
-    albedo *= (1 - 0.20 * under - (0.62 * closed + 0.1) * line * (1 - 0.3 * np.abs(s)) - 0.45 * corner)[..., None].clip(0.1, 1)
-    light[..., 3] += (0.035 * in_lips * ~is_upper * np.exp(-(((place_low - 0.4) / 0.2) ** 2)) * (0.5 + stick) * factors.light_gain).astype(np.float32)
+    albedo *= (1 - 0.20 * under - (0.62 * closed + 0.1) * line * (1 - 0.3 * np.abs(s)) - 0.45 * corner)[..., None].clip(
+        0.1, 1
+    )
+    light[..., 3] += (
+        0.035 * in_lips * ~is_upper * np.exp(-(((place_low - 0.4) / 0.2) ** 2)) * (0.5 + stick) * factors.light_gain
+    ).astype(np.float32)
     inside = near & (y > upper) & (y < lower) & (mouth.gap > 0.02)
     if mouth.gap > 0.02:
         _paint_inside(albedo, light, (x, y, s, upper, lower), near, px, mouth.gap)
@@ -298,7 +314,9 @@ def _paint_inside(
     tongue = np.exp(-((x / 1.2) ** 2) - ((y - lower) / (0.35 * gap + 0.05)) ** 2) * (gap > 0.3)
     inner += tongue[..., None] * (np.array([0.28, 0.09, 0.09], np.float32) - inner)
     tall = 0.62
-    tooth = np.clip((upper + tall - 0.10 * s * s - y) / (px + 0.04) + 0.5, 0, 1) * np.clip((0.94 - np.abs(s)) / 0.2, 0, 1)
+    tooth = np.clip((upper + tall - 0.10 * s * s - y) / (px + 0.04) + 0.5, 0, 1) * np.clip(
+        (0.94 - np.abs(s)) / 0.2, 0, 1
+    )
     gaps = 1 - 0.22 * np.exp(-((((np.abs(x) / 0.62) % 1.0) - 0.5) ** 2) / 0.004) if px < 0.1 else 1.0
     white = np.array([0.60, 0.55, 0.47], np.float32)
     shade = (0.62 + 0.38 * np.clip((y - upper) / 0.25, 0, 1)) * (1 - 0.45 * np.abs(s) ** 2) * gaps
@@ -342,9 +360,23 @@ def _blend_covers(parts: Sequence[Part], camera: Camera, depth: F32, buffers: tu
     return hidden
 
 
+def _bar(seed: int, buffers: tuple[F32, F32, F32, U8], hidden: F32) -> None:
+    """An object in front of everything."""
+    color, cover, albedo, labels = buffers
+    side = len(labels)
+    rng = np.random.default_rng(seed + 1)
+    center, half, angle = rng.uniform(0.25, 0.75, 2), rng.uniform(0.035, 0.08), rng.uniform(0, np.pi)
+    paint = (rng.uniform(0.08, 0.92, 3) ** 2).astype(np.float32)
+    place = (np.arange(side, dtype=np.float32) + 0.5) / side
+    across = (place[None] - center[0]) * np.sin(angle) - (place[:, None] - center[1]) * np.cos(angle)
+    inside = np.abs(across) < half
+    color[inside], albedo[inside], cover[inside], labels[inside], hidden[inside] = paint, paint, 1, 0, 1
+
+
 def _groups(parts: Sequence[Part]) -> list[tuple[list[Part], bool]]:
     """What shares a z-buffer, from below to above, and whether its inside is drawn: what is seen through each other does
-    not share one."""
-    order = (("beard", False), ("hair", True), ("lens", False), ("frame", False), ("hair", False))
+    not share one.
+    """
+    order = (("beard", False), ("mask", False), ("hair", True), ("lens", False), ("frame", False), ("hair", False))
     groups = [([p for p in parts if p.kind == kind], back) for kind, back in order]
     return [(group, back) for group, back in groups if group]

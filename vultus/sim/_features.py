@@ -14,7 +14,20 @@ from numpy.typing import NDArray
 from vultus.sim._head import EXPRESSIONS
 from vultus.types import F32
 
-__all__ = ["EYE_X", "Brow", "Eyes", "Mouth", "brow_of", "eyes_of", "in_nose", "lid_curves", "lip_curves", "points51", "mouth_of", "brow_curve"]
+__all__ = [
+    "EYE_X",
+    "Brow",
+    "Eyes",
+    "Mouth",
+    "brow_curve",
+    "brow_of",
+    "eyes_of",
+    "in_nose",
+    "lid_curves",
+    "lip_curves",
+    "mouth_of",
+    "points51",
+]
 
 F = NDArray[np.floating]
 EYE_X, EYE_Y = 3.15, 0.12
@@ -148,7 +161,17 @@ def points51(eyes: Eyes, mouth: Mouth, brow: Brow) -> F32:
     by, thick, _ = brow_curve(brow, bx)
     by = by - 0.4 * thick
     brows = np.concatenate([np.stack([-bx[::-1], by[::-1]], 1), np.stack([bx, by], 1)])
-    nose = [(0, -0.3), (0, 0.95), (0, 2.2), (0, 3.55), (-1.45, 4.35), (-0.75, 4.65), (0, 4.85), (0.75, 4.65), (1.45, 4.35)]
+    nose = [
+        (0, -0.3),
+        (0, 0.95),
+        (0, 2.2),
+        (0, 3.55),
+        (-1.45, 4.35),
+        (-0.75, 4.65),
+        (0, 4.85),
+        (0.75, 4.65),
+        (1.45, 4.35),
+    ]
     s = np.array([1.0, 0.38, -0.38, -1.0, -0.38, 0.38])  # outer corner, over the upper lid to the inner one, back below
     x = EYE_X + s * eyes.half_width * 0.985
     eye = []

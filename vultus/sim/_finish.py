@@ -103,7 +103,9 @@ def sketched(image: U8, kind: str = "pencil") -> U8:
     if kind == "ink":  # extended difference of Gaussians
         response = 100 * (narrow - 0.975 * wide) - 0.35
         return to_bytes(np.where(response > 0, 1.0, 1.0 + np.tanh(2.0 * response)))
-    return to_bytes(np.clip(0.5 + 6.0 * (gray - cv2.GaussianBlur(gray, (0, 0), 3.5 * scale)) + 0.4 * (gray - 0.5), 0, 1))
+    return to_bytes(
+        np.clip(0.5 + 6.0 * (gray - cv2.GaussianBlur(gray, (0, 0), 3.5 * scale)) + 0.4 * (gray - 0.5), 0, 1)
+    )
 
 
 def painted(image: U8) -> U8:

@@ -78,7 +78,7 @@ _HAIRLINE = np.array([0.128, 0.132, 0.145, 0.185, 0.26, 0.38, 0.30, 0.285, 0.50,
 
 
 def _hairline(phi: F, recede: float) -> F:
-    """t of the hairline at an angle around the head."""
+    """T of the hairline at an angle around the head."""
     line = _head.curve(_PHI, _HAIRLINE, np.abs(phi))
     corner = np.exp(-(((np.abs(phi) - 0.75) / 0.35) ** 2)) + 0.6 * np.exp(-((phi / 0.6) ** 2))
     return line - recede * corner
@@ -119,7 +119,7 @@ def _plan(style: str, rows: int, columns: int) -> tuple[F32, F32, F32]:
     share = np.where(hang > 0.02, np.clip(1 - 0.25 * np.clip(hang / 1.5, 0, 1) - 0.02 * hang, 0.42, 1), 1.0)[None]
     on_skull = np.clip(k / share, 0, 1)
     below = np.clip((k - share) / np.maximum(1 - share, 1e-6), 0, 1)
-    t = line[None] * on_skull ** 0.9
+    t = line[None] * on_skull**0.9
     edge = np.clip((1.02 - k) / 0.42, 0, 1) ** 0.7
     crown = np.clip(1 - t / 0.2, 0, 1)
     thick = s.side + (s.top - s.side) * np.maximum(crown**0.7, 0.85 * front[None] * on_skull)
@@ -130,13 +130,19 @@ def _plan(style: str, rows: int, columns: int) -> tuple[F32, F32, F32]:
     lumps = 1 + (0.9 * s.curl + 0.1) * _wave(7, rows, columns, (7, 15)) * 0.5
     lumps = lumps + s.curl * 0.35 * _wave(11, rows, columns, (13, 31))
     uv = _chart.uv_of_phi_t(np.broadcast_to(phi[None], t.shape), t)
-    return uv, (thick * np.clip(lumps, 0.72, 1.3)).astype(np.float32), (hang[None] * below * back[None] + fringe[None] * below * front[None]).astype(np.float32)
+    return (
+        uv,
+        (thick * np.clip(lumps, 0.72, 1.3)).astype(np.float32),
+        (hang[None] * below * back[None] + fringe[None] * below * front[None]).astype(np.float32),
+    )
 
 
 def _take(grid: F32, uv: F32) -> F32:
     high, wide = grid.shape[:2]
     return np.asarray(
-        cv2.remap(grid, uv[..., 0] * (wide - 1), uv[..., 1] * (high - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        cv2.remap(
+            grid, uv[..., 0] * (wide - 1), uv[..., 1] * (high - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        ),
         np.float32,
     )
 

@@ -195,9 +195,17 @@ def lod_grid(lod: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         return np.arange(ROWS), np.arange(COLUMNS)
     middle, half = COLUMNS // 2, 12
     if lod == 1:
-        columns = [*range(0, middle - half, 2), *range(middle - half, middle + half + 1), *range(middle + half + 2, COLUMNS, 2)]
+        columns = [
+            *range(0, middle - half, 2),
+            *range(middle - half, middle + half + 1),
+            *range(middle + half + 2, COLUMNS, 2),
+        ]
     else:
-        columns = [*range(0, middle - half, 4), *range(middle - half, middle + half + 1, 2), *range(middle + half + 4, COLUMNS, 4)]
+        columns = [
+            *range(0, middle - half, 4),
+            *range(middle - half, middle + half + 1, 2),
+            *range(middle + half + 4, COLUMNS, 4),
+        ]
     return np.arange(0, ROWS, 2), np.array(columns, np.intp)
 
 

@@ -1,5 +1,6 @@
 """Color of the skin as textures over the head: tone, 24 fields that make a person's own coloring, marks, brows, stubble,
-wrinkles, make-up, lips. Linear light (gamma 2)."""
+wrinkles, make-up, lips. Linear light (gamma 2).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from vultus.sim import _chart, _features, _head
 from vultus.sim._people import Mark, Person
 from vultus.types import F32
 
-__all__ = ["Fields", "N_ALBEDO", "albedo_fields", "fields", "person_skin", "skin_color", "streaks"]
+__all__ = ["N_ALBEDO", "Fields", "albedo_fields", "fields", "person_skin", "skin_color", "streaks"]
 
 N_ALBEDO = 24
 F = NDArray[np.floating]
@@ -37,7 +38,10 @@ class Fields:
         noise = _noise(side, 5)
         self.grain = noise
         b = lambda cx, cy, sx, sy: _head.bump(x, y, (cx, cy), (sx, sy)) * ahead  # noqa: E731
-        self.nostril = np.clip(1.15 * np.exp(-((((np.abs(x) - 0.68) / 0.36) ** 2 + ((y - 4.62) / 0.15) ** 2) ** 1.5)), 0, 1) * ahead
+        self.nostril = (
+            np.clip(1.15 * np.exp(-((((np.abs(x) - 0.68) / 0.36) ** 2 + ((y - 4.62) / 0.15) ** 2) ** 1.5)), 0, 1)
+            * ahead
+        )
         self.stubble = _stubble(x, y, ahead, phi, t)
         self.wrinkle = _wrinkles(x, y) * ahead
         self.fold = _fold(x, y) * ahead
@@ -161,7 +165,9 @@ def _cached_skin(person: Person, side: int) -> tuple[F32, F32]:
     across = (f.y - middle) / np.maximum(thick, 0.05)
     ends = np.clip((s + 0.03) / 0.14, 0, 1) * np.clip((1.03 - s) / 0.2, 0, 1)
     strands = _slanted(side)
-    alpha = np.clip(1.5 * np.exp(-(np.abs(across) ** 2.6)) * ends - 0.55 * (1 - strands) * (0.6 + 0.5 * np.abs(across)), 0, 0.93)
+    alpha = np.clip(
+        1.5 * np.exp(-(np.abs(across) ** 2.6)) * ends - 0.55 * (1 - strands) * (0.6 + 0.5 * np.abs(across)), 0, 0.93
+    )
     return skin.astype(np.float32), (alpha * (f.ahead > 0.4)).astype(np.float32)
 
 
@@ -177,7 +183,9 @@ def _slanted(side: int) -> F32:
     strand = streaks(64, 256, 9, along=3)
     u = (np.abs(f.x) * 0.9 + f.y * 0.75) * 34
     v = f.y * 4
-    return np.asarray(cv2.remap(strand, u.astype(np.float32) % 256, v.astype(np.float32) % 64, cv2.INTER_LINEAR), np.float32)
+    return np.asarray(
+        cv2.remap(strand, u.astype(np.float32) % 256, v.astype(np.float32) % 64, cv2.INTER_LINEAR), np.float32
+    )
 
 
 def _paint_mark(skin: F32, f: Fields, mark: Mark) -> None:
@@ -195,7 +203,9 @@ def _paint_mark(skin: F32, f: Fields, mark: Mark) -> None:
     elif mark.kind == "freckles":
         rng = np.random.default_rng(int(mark.angle * 1e6))
         cover = np.zeros(f.x.shape)
-        for px, py, size in zip(rng.normal(0, 2.6, 60), rng.normal(2.6, 1.1, 60), rng.uniform(0.1, 0.2, 60), strict=True):
+        for px, py, size in zip(
+            rng.normal(0, 2.6, 60), rng.normal(2.6, 1.1, 60), rng.uniform(0.1, 0.2, 60), strict=True
+        ):
             cover += np.exp(-(((f.x - px) ** 2 + (f.y - py) ** 2) / size**2))
         cover = np.clip(cover, 0, 1) * f.ahead
         skin *= 1 - cover[..., None] * np.array([0.28, 0.42, 0.5])

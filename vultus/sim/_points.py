@@ -12,7 +12,7 @@ from vultus.sim import _chart, _features, _head
 from vultus.sim._scene import Scene
 from vultus.types import F32
 
-__all__ = ["box_of", "model68", "on_mesh", "points68"]
+__all__ = ["box_of", "corners", "mean_uv68", "on_mesh", "points68"]
 
 
 def on_mesh(grid: F32, lod: int, uv: F32) -> F32:
@@ -23,15 +23,8 @@ def on_mesh(grid: F32, lod: int, uv: F32) -> F32:
         lod: 0 to 2.
         uv: (K, 2).
     """
-    u_at, v_at = _knots(lod)
-    j = np.clip(np.searchsorted(u_at, uv[:, 0], side="right") - 1, 0, len(u_at) - 2)
-    i = np.clip(np.searchsorted(v_at, uv[:, 1], side="right") - 1, 0, len(v_at) - 2)
-    s = ((uv[:, 0] - u_at[j]) / (u_at[j + 1] - u_at[j]))[:, None]
-    t = ((uv[:, 1] - v_at[i]) / (v_at[i + 1] - v_at[i]))[:, None]
-    a, b, c, d = grid[i, j], grid[i, j + 1], grid[i + 1, j + 1], grid[i + 1, j]
-    upper = a + s * (b - a) + t * (c - b)  # the quad is cut from a to c
-    lower = a + t * (d - a) + s * (c - d)
-    return np.where(s >= t, upper, lower).astype(np.float32)
+    index, weights = corners(lod, uv)
+    return (grid.reshape(-1, 3)[index] * weights[..., None]).sum(1).astype(np.float32)
 
 
 @cache
@@ -48,15 +41,28 @@ def points68(scene: Scene, lod: int, camera: Camera) -> tuple[F32, F32]:
     return camera.project(places).astype(np.float32), places
 
 
-def model68() -> F32:
-    """(68, 3) the points on the mean head, in its own axes, cm."""
+def corners(lod: int, uv: F32) -> tuple[NDArray[np.int32], F32]:
+    """(K, 3) vertices of the triangle that holds each u, v, and their weights."""
+    u_at, v_at = _knots(lod)
+    j = np.clip(np.searchsorted(u_at, uv[:, 0], side="right") - 1, 0, len(u_at) - 2)
+    i = np.clip(np.searchsorted(v_at, uv[:, 1], side="right") - 1, 0, len(v_at) - 2)
+    s = (uv[:, 0] - u_at[j]) / (u_at[j + 1] - u_at[j])
+    t = (uv[:, 1] - v_at[i]) / (v_at[i + 1] - v_at[i])
+    wide = len(u_at)
+    a, c = i * wide + j, (i + 1) * wide + j + 1
+    upper = s >= t
+    third = np.where(upper, a + 1, (i + 1) * wide + j)
+    weights = np.stack([1 - np.maximum(s, t), np.minimum(s, t), np.abs(s - t)], 1)
+    return np.stack([a, c, third], 1).astype(np.int32), weights.astype(np.float32)
+
+
+def mean_uv68() -> F32:
+    """(68, 2) u, v of the points of the mean face without expression."""
     a = dict.fromkeys(_head.ACTIVATIONS, 0.0)
     still = np.zeros(_head.N_EXPRESSION)
-    chart = _features.points51(
-        _features.eyes_of(a, still, np.zeros(2)), _features.mouth_of(a, still), _features.brow_of(a, 0.0)
-    )
-    uv = np.concatenate([_chart.JAW_UV, _chart.uv_of_xy(chart)])
-    return on_mesh(_head.template().xyz, 2, uv)
+    eyes, mouth = _features.eyes_of(a, still, np.zeros(2)), _features.mouth_of(a, still)
+    chart = _features.points51(eyes, mouth, _features.brow_of(a, 0.0))
+    return np.concatenate([_chart.JAW_UV, _chart.uv_of_xy(chart)])
 
 
 @cache

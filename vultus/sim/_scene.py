@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.ops.pose import Camera, euler_to_R
-from vultus.sim import _chart, _features, _hair, _head, _paint, _shade, _wear
+from vultus.sim import _features, _hair, _head, _paint, _shade, _wear
 from vultus.sim._people import Factors, Person
 from vultus.types import F32
 
@@ -151,11 +151,20 @@ def build(person: Person, factors: Factors, lod: int) -> Scene:
             solid.append(Part("ear", fixed(xyz), lights, _ear_color(person), None, L[name]))
     xyz, shade = _wear.body(lod)
     flat = _shaded(_head.normals(xyz), None, np.eye(3, dtype=np.float32), light, 0.0) * shade[..., None]
-    solid.append(Part("body", xyz + place.astype(np.float32), flat, np.asarray(factors.shirt, np.float32) ** 2, None, L["cloth"]))
+    solid.append(
+        Part("body", xyz + place.astype(np.float32), flat, np.asarray(factors.shirt, np.float32) ** 2, None, L["cloth"])
+    )
     solid += _hats(factors, grid, normal, fixed, turn, light, lod)
     cover = _covers(factors, (base, grid, normal), fixed, turn, light, hair_tint, lod)
     return Scene(
-        solid, cover, camera, turn, head_cam, eyes, _features.mouth_of(a, strengths), _features.brow_of(a, person.sex_axis)
+        solid,
+        cover,
+        camera,
+        turn,
+        head_cam,
+        eyes,
+        _features.mouth_of(a, strengths),
+        _features.brow_of(a, person.sex_axis),
     )
 
 
@@ -260,7 +269,9 @@ def _hats(factors: Factors, grid: F32, normal: F32, fixed: Any, turn: F32, light
     color = np.asarray(factors.shirt, np.float32)[::-1] ** 2 * 0.8 + 0.02
     parts = []
     for xyz in _wear.hat(factors.hat, grid, normal, lod):
-        parts.append(Part("hat", fixed(xyz), _shaded(_head.normals(xyz), None, turn, light, 0.0), color, None, L["hat"]))
+        parts.append(
+            Part("hat", fixed(xyz), _shaded(_head.normals(xyz), None, turn, light, 0.0), color, None, L["hat"])
+        )
     return parts
 
 
@@ -279,6 +290,10 @@ def _covers(
             if kind == "hair":
                 lights = _strand_light(sheet.xyz, lights)
             parts.append(Part(kind, fixed(sheet.xyz), lights, sheet.albedo, sheet.alpha, label))
+    if factors.occluder == "mask":
+        xyz, cloth = _wear.mask(grid, normal, lod)
+        lights = _shaded(_head.normals(xyz), None, turn, light, 0.0)
+        parts.append(Part("mask", fixed(xyz), lights, np.array([0.42, 0.56, 0.66], np.float32), cloth, L["cloth"]))
     if factors.glasses != "none":
         dark = factors.glasses == "sun"
         for kind, xyz in _wear.glasses(factors.glasses, base, lod):

@@ -1,5 +1,6 @@
 """Light on the head: spherical harmonics seen through the visibility of 64 directions, so that noses, brows and chins cast
-soft shadows; a sheen along the strongest direction; linear light, squared-value encoding (gamma 2)."""
+soft shadows; a sheen along the strongest direction; linear light, squared-value encoding (gamma 2).
+"""
 
 from __future__ import annotations
 

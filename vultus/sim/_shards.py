@@ -26,7 +26,14 @@ PEOPLE_PER_SHARD = 50
 
 
 def build_shards(
-    world: World, n_people: int, per_person: int, size: int, out: str | os.PathLike[str], *, split: str = "base", lod: int = 1
+    world: World,
+    n_people: int,
+    per_person: int,
+    size: int,
+    out: str | os.PathLike[str],
+    *,
+    split: str = "base",
+    lod: int = 1,
 ) -> Path:
     """Render pictures of the first people of a split into a folder; done already, it is only found.
 
@@ -75,7 +82,9 @@ def build_shards(
     except OSError as error:
         if (place / "index.json").is_file():  # another process was first
             return place
-        raise StoreError(f"{out}: the shards cannot be written: {_why(error)}; nothing half-written was kept") from error
+        raise StoreError(
+            f"{out}: the shards cannot be written: {_why(error)}; nothing half-written was kept"
+        ) from error
     return place
 
 
@@ -95,7 +104,9 @@ def read_shards(place: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
             with np.load(folder / name, allow_pickle=False) as file:
                 parts.append({key: file[key] for key in file.files})
             if len(parts[-1]["image"]) != count:
-                raise StoreError(f"{folder / name}: expected {count} pictures, got {len(parts[-1]['image'])}: build anew")
+                raise StoreError(
+                    f"{folder / name}: expected {count} pictures, got {len(parts[-1]['image'])}: build anew"
+                )
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"{folder}: expected a folder made by build_shards, got: {error}") from error
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

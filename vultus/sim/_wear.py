@@ -45,8 +45,10 @@ def ear(side: int, head: F32, size: float, lod: int) -> tuple[F32, F32]:
     half = np.sqrt(np.clip(1 - (0.97 * v) ** 2, 0, 1)) * (1.0 - 0.32 * np.clip(v, 0, 1))
     tall, wide = 3.0 * size, 1.75 * size
     back = u * half * 2 * wide - 0.15
-    away = 0.15 + 1.35 * u ** 0.9 * half * size
-    rim = 0.30 * np.exp(-(((u - 0.86) / 0.12) ** 2)) - 0.38 * np.exp(-(((u - 0.5) / 0.22) ** 2) - ((v - 0.1) / 0.5) ** 2)
+    away = 0.15 + 1.35 * u**0.9 * half * size
+    rim = 0.30 * np.exp(-(((u - 0.86) / 0.12) ** 2)) - 0.38 * np.exp(
+        -(((u - 0.5) / 0.22) ** 2) - ((v - 0.1) / 0.5) ** 2
+    )
     root = _chart_place(head, side * np.radians(93.0), 0.455)
     x = side * (away + rim * 0.8)
     y = v * tall + 0.3 * (u - 0.5)
@@ -113,7 +115,11 @@ def hat(kind: str, head: F32, normal: F32, lod: int) -> list[F32]:
     rows, columns = ((7, 25), (11, 37), (15, 49))[lod]
     phi = np.linspace(-np.pi, np.pi, columns)
     edge = np.where(np.abs(phi) < 1.4, 0.16, 0.30) if kind == "cap" else np.full(columns, 0.165)
-    edge = np.interp(np.abs(phi), (0, 0.9, 1.6, 2.2, np.pi), (0.155, 0.175, 0.26, 0.38, 0.44) if kind == "cap" else (0.165, 0.185, 0.29, 0.42, 0.48))
+    edge = np.interp(
+        np.abs(phi),
+        (0, 0.9, 1.6, 2.2, np.pi),
+        (0.155, 0.175, 0.26, 0.38, 0.44) if kind == "cap" else (0.165, 0.185, 0.29, 0.42, 0.48),
+    )
     k = np.linspace(0, 1, rows)[:, None]
     t = edge[None] * k
     uv = _chart.uv_of_phi_t(np.broadcast_to(phi[None], t.shape), t)
@@ -137,3 +143,25 @@ def hat(kind: str, head: F32, normal: F32, lod: int) -> list[F32]:
         grids.append(visor.astype(np.float32))
         grids.append(visor[:, ::-1].astype(np.float32))  # seen from below
     return grids
+
+
+def mask(head: F32, normal: F32, lod: int) -> tuple[F32, F32]:
+    """A medical mask from the bridge of the nose to under the chin: grid (R, C, 3) and cover (T, T)."""
+    rows, columns = _head.lod_grid(lod)
+    columns = columns[(columns > 12) & (columns < _head.COLUMNS - 13)]
+    rows = rows[(rows > 20) & (rows < 49)]
+    index = np.ix_(rows, columns)
+    place = head[index] + normal[index] * 0.35
+    for _ in range(3):  # cloth spans the hollows
+        place[1:-1, 1:-1] = (
+            place[1:-1, 1:-1] + place[:-2, 1:-1] + place[2:, 1:-1] + place[1:-1, :-2] + place[1:-1, 2:]
+        ) / 5
+        place[..., 2] = np.minimum(place[..., 2], head[index][..., 2] - 0.2)
+    v = np.linspace(rows[0], rows[-1], 64)[:, None] / (_head.ROWS - 1)
+    u = np.linspace(columns[0], columns[-1], 64)[None] / (_head.COLUMNS - 1)
+    chart = _chart.chart(128, 128)
+    at = np.rint(v * 127).astype(int), np.rint(u * 127).astype(int)
+    x, y = chart[at[0], at[1], 0], chart[at[0], at[1], 1]
+    top = 2.1 + 0.16 * np.abs(x)
+    cover = np.clip((y - top) / 0.15, 0, 1) * np.clip((6.6 - np.abs(x)) / 0.15, 0, 1)
+    return place.astype(np.float32), cover.astype(np.float32)

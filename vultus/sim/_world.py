@@ -15,7 +15,22 @@ from vultus.sim._paint import N_ALBEDO
 from vultus.sim._people import Factors, Mark, Person
 from vultus.types import F32
 
-__all__ = ["CELEBRITIES", "CHOICES", "EXPRESSION_NAMES", "FIRST", "IRISES", "LAST", "SPLITS", "World", "expression", "lifespan", "named", "people", "sample_factors", "sample_person"]
+__all__ = [
+    "CELEBRITIES",
+    "CHOICES",
+    "EXPRESSION_NAMES",
+    "FIRST",
+    "IRISES",
+    "LAST",
+    "SPLITS",
+    "World",
+    "expression",
+    "lifespan",
+    "named",
+    "people",
+    "sample_factors",
+    "sample_person",
+]
 
 CLIP = 2.5  # deviations
 IRISES = ("brown", "dark", "blue", "green", "gray", "hazel")
@@ -48,7 +63,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 """Named values of each factor that has names; `light` is a way to set `light_sh`."""
 
 SPLITS: dict[str, range] = {
-    "base": range(0, 2_000),
+    "base": range(2_000),
     "surrogate": range(2_000, 2_600),
     "validation": range(2_600, 2_800),
     "test": range(2_800, 3_000),
@@ -85,6 +100,8 @@ class World:
         duplicates: share of a person's pictures that repeat another one exactly.
         wrong: share of a person's pictures that show somebody else.
         label_noise: share of pictures whose label is another person.
+        sex_typical: probability that hair style, beard and make-up follow the sex axis; 0 keeps every attribute independent
+            of the person.
         hats, eyewear, beards, occluders: probabilities.
         styles: probabilities of photo, sketch, painting.
         frontal: share of pictures that are nearly frontal; the others turn evenly up to `yaw_deg`.
@@ -107,6 +124,7 @@ class World:
     duplicates: float = 0.0
     wrong: float = 0.0
     label_noise: float = 0.0
+    sex_typical: float = 0.0
     hats: float = 0.12
     eyewear: float = 0.25
     beards: float = 0.5
@@ -130,7 +148,7 @@ class World:
 
 
 _RATES = (
-    "male_share", "confound", "favorite", "family_texture", "duplicates", "wrong", "label_noise", "hats", "eyewear",
+    "male_share", "confound", "favorite", "family_texture", "duplicates", "wrong", "label_noise", "sex_typical", "hats", "eyewear",
     "beards", "occluders", "frontal",
 )  # fmt: skip
 
@@ -176,7 +194,9 @@ def sample_person(rng: np.random.Generator, world: World | None = None, *, seed:
     z_shape, z_albedo = z_shape * np.float32(spread), z_albedo * np.float32(spread)
     if world.population_shift:
         toward = np.random.default_rng(group + 7).standard_normal(N_SHAPE)
-        z_shape = z_shape + np.float32(world.population_shift) * (toward / np.linalg.norm(toward) * 2).astype(np.float32)
+        z_shape = z_shape + np.float32(world.population_shift) * (toward / np.linalg.norm(toward) * 2).astype(
+            np.float32
+        )
     family = None
     if number in SPLITS["family"]:
         family = (number - SPLITS["family"].start) // FAMILY_SIZE
@@ -205,7 +225,10 @@ def _marks(rng: np.random.Generator) -> tuple[Mark, ...]:
     for _ in range(int(rng.choice(4, p=[0.35, 0.35, 0.2, 0.1]))):
         side = float(rng.choice((-1, 1)))
         kind = str(rng.choice(("mole", "mole", "scar")))
-        x, y = side * float(rng.uniform(1.9, 4.8)), float(rng.choice((rng.uniform(2.0, 5.6), rng.uniform(7.6, 9.6), rng.uniform(-5.2, -3.2))))
+        x, y = (
+            side * float(rng.uniform(1.9, 4.8)),
+            float(rng.choice((rng.uniform(2.0, 5.6), rng.uniform(7.6, 9.6), rng.uniform(-5.2, -3.2)))),
+        )
         found.append(Mark(kind, x, y, float(rng.uniform(0.26, 0.42)), float(rng.uniform(-1.4, 1.4))))
     if rng.random() < 0.15:
         found.append(Mark("freckles", 0.0, 2.6, 0.15, float(rng.random())))
@@ -238,8 +261,7 @@ def sample_factors(rng: np.random.Generator, world: World | None = None, person:
     Args:
         rng: where everything comes from.
         world: knobs.
-        person: only for the knobs that tie pictures to people (groups, favorites, confounds); beards need one too: without
-            a person, or with one from the female side, there is none.
+        person: only for the knobs that tie pictures to people (groups, favorites, sex_typical and so on).
 
     Returns:
         `Factors`.
@@ -250,12 +272,20 @@ def sample_factors(rng: np.random.Generator, world: World | None = None, person:
     smile_bias = world.expression_of_identity * float(person.z_shape[0]) if person is not None else 0.0
     names = np.array([0.34, 0.24, 0.12, 0.08, 0.08, 0.08, 0.06])
     names[1:3] *= np.exp(smile_bias)
-    shape = expression(str(rng.choice(EXPRESSION_NAMES, p=names / names.sum())), float(np.clip(rng.normal(0.9, 0.15), 0.4, 1.1)))
+    shape = expression(
+        str(rng.choice(EXPRESSION_NAMES, p=names / names.sum())), float(np.clip(rng.normal(0.9, 0.15), 0.4, 1.1))
+    )
     shape = np.clip(shape * within + np.abs(rng.normal(0, 0.03, N_EXPRESSION)), 0, 1).astype(np.float32)
     shape[10:12] = np.where(shape[10:12] < 0.3, 0, shape[10:12])
     yaw = rng.normal(0, 6) if rng.random() < world.frontal else rng.uniform(-1, 1) * world.yaw_deg
     yaw = float(np.clip(yaw, -world.yaw_deg, world.yaw_deg))
-    pose = np.array([yaw, np.clip(rng.normal(0, 0.4), -1, 1) * world.pitch_deg, np.clip(rng.normal(0, 0.35), -1, 1) * world.roll_deg])
+    pose = np.array(
+        [
+            yaw,
+            np.clip(rng.normal(0, 0.4), -1, 1) * world.pitch_deg,
+            np.clip(rng.normal(0, 0.35), -1, 1) * world.roll_deg,
+        ]
+    )
     light = str(rng.choice(_shade.LIGHTS))
     glasses = str(rng.choice(("round", "sun"), p=(0.7, 0.3))) if rng.random() < world.eyewear else "none"
     if rng.random() < world.confound:
@@ -265,23 +295,41 @@ def sample_factors(rng: np.random.Generator, world: World | None = None, person:
     if person is not None and rng.random() < world.favorite:
         hair_color = person.hair_color or hair_color
         background = _finish.BACKGROUNDS[person.seed % len(_finish.BACKGROUNDS)]
-    male = person is not None and person.sex_axis > 0
-    style_share = np.array([2.2, 0.3, 1, 0.8, 1.6, 0.25, 0.6, 0.8]) if male else np.array([0.5, 2.4, 1, 0.08, 0.8, 1.6, 1.2, 0.03])
-    if person is None:
-        style_share = np.ones(8)
-    hair_style = str(rng.choice(tuple(_hair.STYLES), p=style_share / style_share.sum()))
-    beard = str(rng.choice(("stubble", "full"))) if rng.random() < world.beards and male else "none"
-    painted = rng.random() < 0.4 and person is not None and person.sex_axis < 0
-    makeup: dict[str, Any] = {"lipstick": float(rng.uniform(0.3, 1)), "eye shadow": float(rng.uniform(0, 0.8))} if painted else {}
+    hair_style, beard, makeup = _groomed(rng, world, person)
     return Factors(
         shape, np.clip(rng.normal(0, 6, 2), -18, 18).astype(np.float32), (pose * min(within, 1.5)).astype(np.float32),
         _shade.lamp(light, rng), float(np.exp(rng.normal(-0.05, 0.13))), hair_style, hair_color, glasses,
         str(rng.choice(("cap", "beanie"))) if rng.random() < world.hats else "none", beard,
-        float(np.clip(rng.gamma(4.0, 6.0) + 18, 18, 90)), rng.uniform(0.05, 0.95, 3).astype(np.float32),
+        float(np.clip(rng.gamma(4.0, 6.0) + 18, 18, 90)), _cloth(rng),
         MappingProxyType(makeup), str(rng.choice(OCCLUDERS[1:])) if rng.random() < world.occluders else "none",
         background, int(rng.integers(1 << 31)), str(rng.choice(_finish.STYLES, p=np.array(world.styles) / sum(world.styles))),
         (float(rng.uniform(55, 110)), float(rng.uniform(0.92, 1.1)), float(rng.normal(0, 0.015)), float(rng.normal(0, 0.015))),
     )  # fmt: skip
+
+
+_HAIR_OF = {"male": (2.2, 0.3, 1.0, 0.8, 1.6, 0.25, 0.6, 0.8), "female": (0.5, 2.4, 1.0, 0.08, 0.8, 1.6, 1.2, 0.03)}
+
+
+def _cloth(rng: np.random.Generator) -> F32:
+    """(3,) a color that a shirt may have: seldom a loud one."""
+    color = rng.uniform(0.08, 0.92, 3)
+    return (color.mean() + (color - color.mean()) * rng.uniform(0.1, 0.8)).astype(np.float32)
+
+
+def _groomed(rng: np.random.Generator, world: World, person: Person | None) -> tuple[str, str, dict[str, Any]]:
+    """Hair style, beard and make-up."""
+    share, bearded, painted = np.ones(8), rng.random() < world.beards * 0.6, rng.random() < 0.2
+    if person is not None and rng.random() < world.sex_typical:
+        male = person.sex_axis > 0
+        share = np.array(_HAIR_OF["male" if male else "female"])
+        bearded, painted = male and rng.random() < world.beards, not male and rng.random() < 0.4
+    hair = str(rng.choice(tuple(_hair.STYLES), p=share / share.sum()))
+    beard = str(rng.choice(("stubble", "full"))) if bearded else "none"
+    return (
+        hair,
+        beard,
+        {"lipstick": float(rng.uniform(0.3, 1)), "eye shadow": float(rng.uniform(0, 0.8))} if painted else {},
+    )
 
 
 def lifespan(person: Person, rng: np.random.Generator, *, start: float = 40.0, end: float = 90.0) -> tuple[float, bool]:

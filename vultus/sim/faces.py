@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError, UnknownMethod
-from vultus.ops.pose import Camera
+from vultus.ops.morphable import MorphableModel
 from vultus.ops.points import five_from_68
-from vultus.sim import _draw, _finish, _head, _points, _scene, _shade, _world
+from vultus.ops.pose import Camera
+from vultus.sim import _draw, _finish, _head, _paint, _points, _scene, _shade, _world
 from vultus.sim._captions import caption
 from vultus.sim._people import Factors, Mark, Person
 from vultus.sim._scene import LABELS
@@ -33,9 +34,28 @@ from vultus.sim._world import CHOICES, World, expression, lifespan, people, samp
 from vultus.types import F32, U8
 
 __all__ = [
-    "AUS", "CHOICES", "LABELS", "Factors", "FaceSample", "Mark", "Person", "World", "build_shards", "counterfactual",
-    "expression", "lifespan", "people", "person_of", "read_shards", "render", "render_batch", "sample_factors",
-    "sample_person", "swap",
+    "AUS",
+    "CHOICES",
+    "LABELS",
+    "FaceSample",
+    "Factors",
+    "Mark",
+    "Person",
+    "World",
+    "build_shards",
+    "check",
+    "counterfactual",
+    "expression",
+    "lifespan",
+    "morphable",
+    "people",
+    "person_of",
+    "read_shards",
+    "render",
+    "render_batch",
+    "sample_factors",
+    "sample_person",
+    "swap",
 ]  # fmt: skip
 
 MIN_SIDE, MAX_SIDE = 16, 1024
@@ -45,7 +65,14 @@ AUS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU25", "AU26")
 
 _E = {name: k for k, name in enumerate(_head.EXPRESSIONS)}
 _AU_OF = ({"brow inner raise": 1, "brow raise": 0.6}, {"brow raise": 1}, {"brow lower": 1}, {"cheek raise": 1}, {"smile": 1}, {"mouth frown": 1}, {"lips part": 1, "jaw open": 0.5}, {"jaw open": 1})  # fmt: skip
-_VALENCE = {"smile": 0.9, "cheek raise": 0.2, "mouth frown": -0.8, "brow lower": -0.5, "brow inner raise": -0.3, "nose wrinkle": -0.3}
+_VALENCE = {
+    "smile": 0.9,
+    "cheek raise": 0.2,
+    "mouth frown": -0.8,
+    "brow lower": -0.5,
+    "brow inner raise": -0.3,
+    "nose wrinkle": -0.3,
+}
 _AROUSAL = {"jaw open": 0.6, "eyes wide": 0.6, "brow raise": 0.3, "brow lower": 0.4, "smile": 0.2, "mouth frown": -0.3}
 
 
@@ -99,9 +126,9 @@ class FaceSample:
         truth = self._truth
         corners = truth.vertices[truth.faces]
         flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).astype(np.float32)
-        flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-12
+        flat /= -np.linalg.norm(flat, axis=1, keepdims=True) - 1e-12  # corners run clockwise as seen
         out = np.append(flat, np.zeros((1, 3), np.float32), axis=0)[truth.raster.face_id]
-        return np.where((out[..., 2:] > 0), -out, out).astype(np.float32)
+        return out
 
     @cached_property
     def uv(self) -> F32:
@@ -139,10 +166,16 @@ class FaceSample:
 
     @property
     def params3d(self) -> dict[str, F32]:
-        """shape (40,), albedo (24,), expression (14,), pose (3,) degrees, light (27,)."""
+        """Shape (40,), albedo (24,), expression (14,), pose (3,) degrees, light (27,)."""
         f, p = self.factors, self.person
         light = (np.asarray(f.light_sh) * f.light_gain).ravel().astype(np.float32)
-        return {"shape": p.z_shape, "albedo": p.z_albedo, "expression": f.expression, "pose": f.pose_deg, "light": light}
+        return {
+            "shape": p.z_shape,
+            "albedo": p.z_albedo,
+            "expression": f.expression,
+            "pose": f.pose_deg,
+            "light": light,
+        }
 
     @property
     def au(self) -> F32:
@@ -209,8 +242,6 @@ def _picture(scene: _scene.Scene, person: Person, factors: Factors, size: int, l
     behind *= np.float32(0.4 + 0.6 * min(factors.light_gain, 1.3))
     color += (1 - cover)[..., None] * behind
     image = _finish.to_bytes(_shade.encode(color))
-    if factors.occluder == "bar":
-        _bar(image, factors.background_seed)
     if factors.style == "sketch":
         return np.repeat(_finish.sketched(image)[..., None], 3, axis=2)
     return _finish.painted(image) if factors.style == "painting" else image
@@ -235,7 +266,9 @@ def render_batch(
         InputError: if the two sequences differ in length or are empty, and as `render`.
     """
     if len(persons) != len(factors) or not len(persons):
-        raise InputError(f"persons, factors: expected two sequences of one length, got {len(persons)} and {len(factors)}")
+        raise InputError(
+            f"persons, factors: expected two sequences of one length, got {len(persons)} and {len(factors)}"
+        )
     samples = [render(p, f, size, lod, rng) for p, f in zip(persons, factors, strict=True)]
     out: dict[str, NDArray[Any]] = {
         name: np.stack([getattr(s, name) for s in samples])
@@ -293,6 +326,32 @@ def swap(source: FaceSample, target: FaceSample, *, tone: str = "target") -> Fac
     return render(person, target.factors, target.size, target.lod)
 
 
+def morphable(lod: int = 2) -> MorphableModel:
+    """The head as a morphable model, in its own axes, cm: x to the viewer's right, y down, looking along -z.
+
+    Args:
+        lod: level of detail, 0 to 2.
+
+    Raises:
+        InputError: if there is no such level.
+    """
+    if lod not in (0, 1, 2):
+        raise InputError(f"lod: expected 0, 1 or 2, got {lod!r}")
+    rows, columns = _head.lod_grid(lod)
+    pick = np.ix_(rows, columns)
+    u, v = columns / (_head.COLUMNS - 1), rows / (_head.ROWS - 1)
+    uv = np.stack(np.broadcast_arrays(u[None], v[:, None]), -1).reshape(-1, 2).astype(np.float32)
+    index, weights = _points.corners(lod, _points.mean_uv68())
+    fields = _paint.albedo_fields(128).reshape(128, 128, 72)
+    places = np.rint(uv * 127).astype(int)
+    part = _draw.head_labels()[tuple(np.rint(uv[:, ::-1] * 255).astype(int).T)]
+    return MorphableModel(
+        _head.template().xyz[pick].reshape(-1, 3), _head.shape_basis()[pick].reshape(-1, 3, 40),
+        _head.expression_basis()[pick].reshape(-1, 3, 14), fields[places[:, 1], places[:, 0]].reshape(-1, 3, 24),
+        _head.grid_faces(len(rows), len(columns)), uv, index, weights, part,
+    )  # fmt: skip
+
+
 def check(person: Person, factors: Factors, size: int, lod: int) -> None:
     """Refuse what cannot be drawn, in words.
 
@@ -308,7 +367,13 @@ def check(person: Person, factors: Factors, size: int, lod: int) -> None:
     for name in ("hair_style", "hair_color", "glasses", "hat", "beard", "occluder", "background", "style"):
         if getattr(factors, name) not in CHOICES[name]:
             raise UnknownMethod(getattr(factors, name), CHOICES[name], what=name)
-    for name, shape in (("expression", (14,)), ("gaze_deg", (2,)), ("pose_deg", (3,)), ("light_sh", (9, 3)), ("shirt", (3,))):
+    for name, shape in (
+        ("expression", (14,)),
+        ("gaze_deg", (2,)),
+        ("pose_deg", (3,)),
+        ("light_sh", (9, 3)),
+        ("shirt", (3,)),
+    ):
         _array(name, getattr(factors, name), shape)
     if not 18 <= factors.age <= 90:
         raise InputError(f"age: expected 18 to 90 years, got {factors.age}")
@@ -318,7 +383,9 @@ def check(person: Person, factors: Factors, size: int, lod: int) -> None:
     if not 25 <= distance <= 1000 or not 0.1 <= zoom <= 10:
         raise InputError(f"camera: expected 25 to 1000 cm and a zoom of 0.1 to 10, got {distance} and {zoom}")
     if np.shape(person.z_shape) != (40,) or np.shape(person.z_albedo) != (24,):
-        raise InputError(f"person: expected codes of 40 and 24, got {np.shape(person.z_shape)} and {np.shape(person.z_albedo)}")
+        raise InputError(
+            f"person: expected codes of 40 and 24, got {np.shape(person.z_shape)} and {np.shape(person.z_albedo)}"
+        )
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> F32:
@@ -329,16 +396,3 @@ def _array(name: str, value: Any, shape: tuple[int, ...]) -> F32:
     if array.shape != shape or not np.isfinite(array).all():
         raise InputError(f"{name}: expected finite numbers of shape {shape}, got shape {array.shape}")
     return array
-
-
-def _bar(image: U8, seed: int) -> None:
-    """An object in front of the picture."""
-    rng = np.random.default_rng(seed + 1)
-    side = len(image)
-    center, wide, angle = rng.uniform(0.25, 0.75, 2) * side, rng.uniform(0.07, 0.16) * side, rng.uniform(0, np.pi)
-    reach = np.array([np.cos(angle), np.sin(angle)]) * 1.5 * side
-    ends = [tuple(int(round(float(v))) for v in center + k * reach) for k in (-1, 1)]
-    color = tuple(int(v) for v in rng.uniform(20, 235, 3))
-    cv2.line(image, ends[0], ends[1], color, int(round(wide)), cv2.LINE_AA)
-
-

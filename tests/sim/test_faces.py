@@ -1,0 +1,328 @@
+"""The eight promises of the simulated faces, and their refusals."""
+
+import errno
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import cv2
+import numpy as np
+import pytest
+
+from vultus.errors import InputError, StoreError, UnknownMethod
+from vultus.ops import warp
+from vultus.ops.pose import pose_from_points
+from vultus.sim import _shards, faces
+from vultus.sim._world import SPLITS
+
+L = {name: k for k, name in enumerate(faces.LABELS)}
+
+
+def album(seeds, per_person, world=None, seed=0, size=64, lod=0, stranger=False):
+    rng = np.random.default_rng(seed)
+    found, labels = [], []
+    for number in seeds:
+        person = faces.person_of(number, world)
+        for _ in range(per_person):
+            who = faces.person_of(int(rng.integers(10**6, 2 * 10**6)), world) if stranger else person
+            found.append(faces.render(who, faces.sample_factors(rng, world, who), size, lod))
+            labels.append(number)
+    return found, np.array(labels)
+
+
+@pytest.fixture(scope="module")
+def thirty():
+    return album(range(30), 8)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return [album([k], 1, seed=k, size=128, lod=2)[0][0] for k in range(4)]
+
+
+def probe(x, y, ridge=3.0):
+    """Share of the last two pictures of each person that a linear classifier names, trained on the others."""
+    position = np.concatenate([np.arange((y == p).sum()) for p in np.unique(y)])
+    test = position >= position.max() - 1
+    x = (x - x[~test].mean(0)) / (x[~test].std(0) + 1e-6)
+    x = np.concatenate([x, np.ones((len(x), 1))], 1)
+    names = np.unique(y)
+    goal = (y[~test, None] == names).astype(float)
+    w = np.linalg.solve(x[~test].T @ x[~test] + ridge * len(names) * np.eye(x.shape[1]), x[~test].T @ goal)
+    return float((names[(x[test] @ w).argmax(1)] == y[test]).mean())
+
+
+def test_1_no_shortcut_names_people(thirty):
+    found, y = thirty
+    small = np.stack([cv2.resize(s.image, (8, 8), interpolation=cv2.INTER_AREA) for s in found]).astype(float)
+    assert probe(small.reshape(len(y), -1), y) < 5 / 30
+    corners = small[:, :2, [0, 1, 6, 7]].reshape(len(y), -1)
+    assert probe(corners, y) < 1 / 30 + 3 * np.sqrt(1 / 30 / 60)
+
+
+def test_2_attributes_do_not_name_people(thirty):
+    found, y = thirty
+    names = ("hair_style", "hair_color", "glasses", "hat", "beard", "background")
+    rows = [[float(getattr(s.factors, n) == v) for n in names for v in faces.CHOICES[n]] for s in found]
+    numbers = [[s.factors.age, s.factors.light_gain, *s.pose_deg, *s.factors.expression, *s.factors.shirt] for s in found]
+    assert probe(np.concatenate([rows, numbers], 1), y) < 1 / 30 + 3 * np.sqrt(1 / 30 / 60)
+
+
+@pytest.mark.parametrize(
+    ("factor", "value", "parts"),
+    [("glasses", "sun", {"glasses"}), ("background", "plain red", {"background"}), ("shirt", (0.9, 0.1, 0.1), {"cloth"})],
+)
+def test_3_a_counterfactual_changes_one_thing(factor, value, parts):
+    rng = np.random.default_rng(3)
+    person = faces.person_of(3)
+    plain = replace(faces.sample_factors(rng), glasses="none", hat="none", occluder="none", background="plain blue")
+    before = faces.render(person, plain, 96, 1)
+    after = faces.counterfactual(before, factor, value)
+    assert after.person is person
+    for field in fields(faces.Factors):
+        if field.name != factor:
+            assert getattr(after.factors, field.name) is getattr(before.factors, field.name)
+    mask = np.isin(before.parsing, [L[p] for p in parts]) | np.isin(after.parsing, [L[p] for p in parts])
+    if parts == {"background"}:  # also seen through the ends of strands
+        mask |= before.parsing == L["hair"]
+    mask = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))) > 0
+    same = (before.image == after.image).all(-1)
+    assert same[~mask].all()
+    assert not same.all()
+
+
+def test_4_swapping_back_restores(samples):
+    a, b = samples[0], samples[1]
+    own = faces.swap(a, a)
+    np.testing.assert_array_equal(own.image, a.image)
+    assert own.factors is a.factors
+    there = faces.swap(a, b)
+    assert there.factors is b.factors
+    assert there.person.tone_ita_deg == b.person.tone_ita_deg
+    back = faces.swap(b, there)
+    np.testing.assert_array_equal(back.image, b.image)
+    np.testing.assert_array_equal(back.params3d["shape"], b.params3d["shape"])
+    assert faces.swap(a, b, tone="source").person.tone_ita_deg == a.person.tone_ita_deg
+
+
+def test_5_normals_are_the_slope_of_the_depth(samples):
+    for sample in samples:
+        depth, camera = sample.depth.astype(np.float64), sample.camera
+        rows, columns = np.indices(depth.shape)
+        rays = np.stack([(columns - camera.cx) / camera.focal, (rows - camera.cy) / camera.focal, np.ones_like(depth)], -1)
+        n = sample.normal.astype(np.float64)
+        # within one triangle, depth times ray lies in the plane of the normal
+        face = sample._truth.raster.face_id
+        pair = (face[:, 1:] == face[:, :-1]) & (face[:, 1:] >= 0)
+        place = rays * np.where(np.isfinite(depth), depth, 0)[..., None]
+        step = (place[:, 1:] - place[:, :-1])[pair]
+        off = np.abs((step * n[:, 1:][pair]).sum(1)) / np.linalg.norm(step, axis=1)
+        assert np.degrees(np.arcsin(np.clip(off, 0, 1))).max() < 5
+        assert (sample.normal[np.isinf(sample.depth)] == 0).all()
+        assert (n[face >= 0] * rays[face >= 0]).sum(1).max() <= 1e-6  # what is seen faces the viewer
+
+
+def test_5_points_lie_on_their_parts():
+    person = faces.person_of(11)
+    for yaw in (-35, 0, 35):
+        factors = replace(faces.Factors(), hair_style="bald", pose_deg=np.array([yaw, 0, 5], np.float32), expression=faces.expression("laughing"))
+        sample = faces.render(person, factors, 256, 2)
+        parsing = sample.parsing
+        all68 = sample.points68
+
+        def at(point, parsing=parsing):
+            x, y = np.rint(point).astype(int)
+            return set(parsing[y - 2 : y + 3, x - 2 : x + 3].ravel())
+
+        for k in (30, 29):
+            assert L["nose"] in at(all68[k])
+        if yaw >= 0:
+            assert L["l_eye"] in at(all68[36:42].mean(0))
+            assert L["l_brow"] in at(all68[19])
+        if yaw <= 0:
+            assert L["r_eye"] in at(all68[42:48].mean(0))
+            assert L["r_brow"] in at(all68[24])
+        assert L["u_lip"] in at(all68[51])
+        assert L["l_lip"] in at(all68[57])
+        assert L["mouth"] in at(all68[60:68].mean(0))
+
+
+def test_5_points_give_back_the_pose():
+    model = faces.morphable(2)
+    person = replace(faces.person_of(0), sex_axis=0.0)
+    for pose in ((0, 0, 0), (50, 10, -10), (-60, -15, 12)):
+        calm = replace(faces.Factors(), age=25.0, pose_deg=np.array(pose, np.float32))
+        sample = faces.render(person, calm, 128, 2)
+        corners, weights = _chart_points(person)
+        solid = model.vertices(person.z_shape, np.zeros(14))
+        found, _ = pose_from_points(sample.points68, (solid[corners] * weights[..., None]).sum(1), sample.camera)
+        assert np.abs(found - pose).max() < 0.5
+
+
+def _chart_points(person):
+    from vultus.sim import _chart, _features, _head, _points
+
+    a, still = _head.activations(person.z_shape), np.zeros(14)
+    eyes, mouth = _features.eyes_of(a, still, np.zeros(2)), _features.mouth_of(a, still)
+    chart = _features.points51(eyes, mouth, _features.brow_of(a, person.sex_axis))
+    return _points.corners(2, np.concatenate([_chart.JAW_UV, _chart.uv_of_xy(chart)]))
+
+
+def test_6_the_same_seed_gives_the_same_bytes():
+    code = (
+        "import hashlib, numpy as np\nfrom vultus.sim import faces\n"
+        "p = faces.person_of(7); s = faces.render(p, faces.sample_factors(np.random.default_rng(1)), 64, 1)\n"
+        "print(hashlib.sha256(s.image.tobytes() + s.parsing.tobytes() + s.points68.tobytes()).hexdigest(), s.caption)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    sample = faces.render(faces.person_of(7), faces.sample_factors(np.random.default_rng(1)), 64, 1)
+    digest = hashlib.sha256(sample.image.tobytes() + sample.parsing.tobytes() + sample.points68.tobytes()).hexdigest()
+    assert done.stdout.strip() == f"{digest} {sample.caption}"
+
+
+NARROW = faces.World(yaw_deg=20, pitch_deg=8, roll_deg=8, hats=0, eyewear=0, beards=0, tone_ita_deg=(30, 30), male_share=1)
+
+
+@pytest.mark.slow
+def test_7_identity_can_be_learned_and_is_in_the_codes():
+    goal = np.array([[12, 16], [28, 16], [20, 24], [14, 31], [26, 31]], float)
+
+    def crops(found):
+        out = []
+        for sample in found:
+            crop = cv2.warpAffine(sample.image, warp.similarity_umeyama(sample.points5, goal), (40, 42)).astype(np.float32)
+            detail = crop - cv2.GaussianBlur(crop, (0, 0), 4)
+            out.append((detail / np.sqrt(cv2.GaussianBlur(detail**2, (0, 0), 4) + 25)).ravel())
+        return np.array(out)
+
+    train, y = album(range(120), 8, NARROW, lod=1)
+    mean, space = _fisher(crops(train), y)
+    test, labels = album(SPLITS["test"][:40], 5, NARROW, seed=1, lod=1)
+    assert _eer((crops(test) - mean) @ space, labels) < 0.05
+    mixed, labels = album(SPLITS["test"][:40], 5, NARROW, seed=1, lod=1, stranger=True)
+    assert _eer((crops(mixed) - mean) @ space, labels) > 0.40
+
+
+def _fisher(x, y, directions=80, ridge=0.05, kept=500):
+    mean = x.mean(0)
+    project = np.linalg.svd(x - mean, full_matrices=False)[2][:kept].T
+    z = (x - mean) @ project
+    names = np.unique(y)
+    centers = np.stack([z[y == n].mean(0) for n in names])
+    inside = z - centers[np.searchsorted(names, y)]
+    within = inside.T @ inside / len(z)
+    within += ridge * np.trace(within) / len(within) * np.eye(len(within))
+    root = np.linalg.inv(np.linalg.cholesky(within))
+    vectors = np.linalg.eigh(root @ np.cov(centers.T) @ root.T)[1][:, ::-1][:, :directions]
+    return mean, project @ root.T @ vectors
+
+
+def _eer(vectors, labels):
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = np.triu_indices(len(labels), 1)
+    score, mated = (unit @ unit.T)[pairs], (labels[:, None] == labels)[pairs]
+    at = np.sort(score)
+    fnmr = np.searchsorted(np.sort(score[mated]), at) / mated.sum()
+    fmr = 1 - np.searchsorted(np.sort(score[~mated]), at) / (~mated).sum()
+    best = np.abs(fnmr - fmr).argmin()
+    return (fnmr[best] + fmr[best]) / 2
+
+
+def test_8_splits_share_nobody():
+    seeds = [seed for name in SPLITS for seed in faces.people(name)]
+    assert len(seeds) == len(set(seeds)) == 2000 + 600 + 200 + 200 + 1500 + 1200 + 120
+    with pytest.raises(UnknownMethod, match="judge"):
+        faces.people("juge")
+
+
+def test_shards_are_found_again_and_read(tmp_path):
+    place = faces.build_shards(faces.World(), 2, 3, 32, tmp_path, lod=0)
+    stamp = (place / "index.json").stat().st_mtime_ns
+    assert faces.build_shards(faces.World(), 2, 3, 32, tmp_path, lod=0) == place
+    assert (place / "index.json").stat().st_mtime_ns == stamp
+    table = faces.read_shards(place)
+    assert table["image"].shape == (6, 32, 32, 3)
+    assert table["label"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert faces.build_shards(faces.World(hats=0.5), 2, 3, 32, tmp_path, lod=0) != place
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_full_disk_or_an_interrupt_leaves_no_half_shard(tmp_path, monkeypatch, fault):
+    def failing(path, arrays):
+        path.write_bytes(b"half")
+        raise fault
+
+    monkeypatch.setattr(_shards, "_write", failing)
+    expected = StoreError if isinstance(fault, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        faces.build_shards(faces.World(), 1, 1, 32, tmp_path, lod=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_planted_faults_are_recorded(tmp_path):
+    place = faces.build_shards(faces.World(duplicates=0.5, wrong=0.3, label_noise=0.3), 3, 6, 32, tmp_path, lod=0)
+    table = faces.read_shards(place)
+    copies = np.flatnonzero(table["duplicate_of"] >= 0)
+    assert len(copies)
+    np.testing.assert_array_equal(table["image"][copies], table["image"][table["duplicate_of"][copies]])
+    with pytest.raises(StoreError, match="build_shards"):
+        faces.read_shards(tmp_path)
+    assert json.loads((place / "index.json").read_text())["n_people"] == 3
+
+
+def test_refusals_name_the_near_ones(samples):
+    sample = samples[0]
+    with pytest.raises(UnknownMethod, match="hair_color"):
+        faces.counterfactual(sample, "hair_colour", "red")
+    with pytest.raises(UnknownMethod, match="blonde"):
+        faces.counterfactual(sample, "hair_color", "blond")
+    with pytest.raises(UnknownMethod, match="smiling"):
+        faces.counterfactual(sample, "expression", "smile")
+    with pytest.raises(InputError, match="pose_deg"):
+        faces.counterfactual(sample, "pose_deg", [0, np.nan, 0])
+    with pytest.raises(InputError, match="size"):
+        faces.render(sample.person, sample.factors, 8)
+    with pytest.raises(InputError, match="lod"):
+        faces.render(sample.person, sample.factors, 64, 3)
+    with pytest.raises(InputError, match="age"):
+        faces.counterfactual(sample, "age", 7)
+    with pytest.raises(InputError, match="groups"):
+        faces.World(groups=())
+    with pytest.raises(InputError, match="one length"):
+        faces.render_batch([sample.person], [])
+
+
+@pytest.mark.parametrize("factor", ["hair_style", "hat", "beard", "occluder", "background", "style", "light", "expression"])
+def test_every_named_value_can_be_drawn(factor, samples):
+    base = faces.render(samples[0].person, samples[0].factors, 32, 0)
+    for value in faces.CHOICES[factor]:
+        picture = faces.counterfactual(base, factor, value).image
+        assert picture.shape == (32, 32, 3)
+        assert picture.std() > 5
+
+
+def test_a_model_is_fitted_to_its_own_points():
+    model, rng = faces.morphable(1), np.random.default_rng(0)
+    from vultus.ops.pose import Camera, euler_to_R
+
+    camera, code = Camera(600.0, 127.5, 127.5), rng.normal(size=40) * 0.8
+    solid = model.vertices(code, np.zeros(14))
+    seen = camera.project(model.points68(model.vertices(code, np.zeros(14), euler_to_R([30, 5, 5]), [1, 2, 75])))
+    fit = model.fit_landmarks(seen, camera)
+    assert fit.error_px < 0.5
+    assert np.abs(fit.pose_deg - [30, 5, 5]).max() < 3
+    off = np.linalg.norm(model.vertices(fit.z_id, fit.z_exp) - solid, axis=1).mean()
+    assert off < np.linalg.norm(model.mean - solid, axis=1).mean()
+
+
+@pytest.mark.models
+def test_the_default_detector_finds_frontal_faces():
+    from vultus import Pipeline
+
+    rng = np.random.default_rng(5)
+    frontal = faces.World(yaw_deg=10, pitch_deg=8, eyewear=0.1)
+    pictures = [faces.render(faces.person_of(k), faces.sample_factors(rng, frontal), 256, 1).image for k in range(30)]
+    pipe = Pipeline(threads=1)
+    assert np.mean([len(pipe.detect(picture)) >= 1 for picture in pictures]) >= 0.9
