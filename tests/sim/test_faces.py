@@ -66,13 +66,19 @@ def test_2_attributes_do_not_name_people(thirty):
     found, y = thirty
     names = ("hair_style", "hair_color", "glasses", "hat", "beard", "background")
     rows = [[float(getattr(s.factors, n) == v) for n in names for v in faces.CHOICES[n]] for s in found]
-    numbers = [[s.factors.age, s.factors.light_gain, *s.pose_deg, *s.factors.expression, *s.factors.shirt] for s in found]
+    numbers = [
+        [s.factors.age, s.factors.light_gain, *s.pose_deg, *s.factors.expression, *s.factors.shirt] for s in found
+    ]
     assert probe(np.concatenate([rows, numbers], 1), y) < 1 / 30 + 3 * np.sqrt(1 / 30 / 60)
 
 
 @pytest.mark.parametrize(
     ("factor", "value", "parts"),
-    [("glasses", "sun", {"glasses"}), ("background", "plain red", {"background"}), ("shirt", (0.9, 0.1, 0.1), {"cloth"})],
+    [
+        ("glasses", "sun", {"glasses"}),
+        ("background", "plain red", {"background"}),
+        ("shirt", (0.9, 0.1, 0.1), {"cloth"}),
+    ],
 )
 def test_3_a_counterfactual_changes_one_thing(factor, value, parts):
     rng = np.random.default_rng(3)
@@ -111,7 +117,9 @@ def test_5_normals_are_the_slope_of_the_depth(samples):
     for sample in samples:
         depth, camera = sample.depth.astype(np.float64), sample.camera
         rows, columns = np.indices(depth.shape)
-        rays = np.stack([(columns - camera.cx) / camera.focal, (rows - camera.cy) / camera.focal, np.ones_like(depth)], -1)
+        rays = np.stack(
+            [(columns - camera.cx) / camera.focal, (rows - camera.cy) / camera.focal, np.ones_like(depth)], -1
+        )
         n = sample.normal.astype(np.float64)
         # within one triangle, depth times ray lies in the plane of the normal
         face = sample._truth.raster.face_id
@@ -127,7 +135,12 @@ def test_5_normals_are_the_slope_of_the_depth(samples):
 def test_5_points_lie_on_their_parts():
     person = faces.person_of(11)
     for yaw in (-35, 0, 35):
-        factors = replace(faces.Factors(), hair_style="bald", pose_deg=np.array([yaw, 0, 5], np.float32), expression=faces.expression("laughing"))
+        factors = replace(
+            faces.Factors(),
+            hair_style="bald",
+            pose_deg=np.array([yaw, 0, 5], np.float32),
+            expression=faces.expression("laughing"),
+        )
         sample = faces.render(person, factors, 256, 2)
         parsing = sample.parsing
         all68 = sample.points68
@@ -182,7 +195,9 @@ def test_6_the_same_seed_gives_the_same_bytes():
     assert done.stdout.strip() == f"{digest} {sample.caption}"
 
 
-NARROW = faces.World(yaw_deg=20, pitch_deg=8, roll_deg=8, hats=0, eyewear=0, beards=0, tone_ita_deg=(30, 30), male_share=1)
+NARROW = faces.World(
+    yaw_deg=20, pitch_deg=8, roll_deg=8, hats=0, eyewear=0, beards=0, tone_ita_deg=(30, 30), male_share=1
+)
 
 
 @pytest.mark.slow
@@ -192,7 +207,9 @@ def test_7_identity_can_be_learned_and_is_in_the_codes():
     def crops(found):
         out = []
         for sample in found:
-            crop = cv2.warpAffine(sample.image, warp.similarity_umeyama(sample.points5, goal), (40, 42)).astype(np.float32)
+            crop = cv2.warpAffine(sample.image, warp.similarity_umeyama(sample.points5, goal), (40, 42)).astype(
+                np.float32
+            )
             detail = crop - cv2.GaussianBlur(crop, (0, 0), 4)
             out.append((detail / np.sqrt(cv2.GaussianBlur(detail**2, (0, 0), 4) + 25)).ravel())
         return np.array(out)
@@ -294,7 +311,9 @@ def test_refusals_name_the_near_ones(samples):
         faces.render_batch([sample.person], [])
 
 
-@pytest.mark.parametrize("factor", ["hair_style", "hat", "beard", "occluder", "background", "style", "light", "expression"])
+@pytest.mark.parametrize(
+    "factor", ["hair_style", "hat", "beard", "occluder", "background", "style", "light", "expression"]
+)
 def test_every_named_value_can_be_drawn(factor, samples):
     base = faces.render(samples[0].person, samples[0].factors, 32, 0)
     for value in faces.CHOICES[factor]:

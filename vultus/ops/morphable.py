@@ -106,12 +106,14 @@ class MorphableModel:
             placed = placed @ checked("R", R, (3, 3), np.float32).T
         if t is not None:
             placed = placed + checked("t", t, (3,), np.float32)
-        return placed.astype(np.float32)
+        result: F32 = placed.astype(np.float32)
+        return result
 
     def points68(self, vertices: F32) -> F32:
         """(68, 3) the iBUG points on a mesh of this model."""
         corners: F32 = vertices[self.landmarks68]
-        return (corners * self.landmark_weights[..., None]).sum(1).astype(np.float32)
+        result: F32 = (corners * self.landmark_weights[..., None]).sum(1).astype(np.float32)
+        return result
 
     def fit_landmarks(self, points: ArrayLike, camera: Camera, *, ridge: float = 0.5, rounds: int = 12) -> Fit:
         """Codes and pose whose points lie nearest to 68 given ones: pose and codes in turn, codes by ridge regression.
@@ -152,4 +154,5 @@ class MorphableModel:
 
     def _points_of(self, basis: F32) -> NDArray[np.float64]:
         corners = basis[self.landmarks68].astype(np.float64)
-        return (corners * self.landmark_weights[:, :, None, None]).sum(1)
+        result: NDArray[np.float64] = (corners * self.landmark_weights[:, :, None, None]).sum(1)
+        return result

@@ -1,8 +1,8 @@
 """Head pose: Euler angles, the pinhole camera, and the pose of a known shape from its points in a picture.
 
 Camera axes: x to the viewer's right, y down, z away from the camera. A neutral face looks along -z. Angles are
-(yaw, pitch, roll) in degrees: yaw + turns the face to the viewer's right, pitch + turns it up, roll + turns it clockwise
-as seen. R = R_yaw R_pitch R_roll, roll first.
+(yaw, pitch, roll) in degrees: yaw + turns the face to the viewer's right, pitch + turns it up, roll + turns it
+clockwise as seen. R = R_yaw R_pitch R_roll, roll first.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def R_to_euler(R: ArrayLike) -> F64:
     lost = np.hypot(turn[..., 1, 0], turn[..., 1, 1]) < 1e-9
     yaw = np.where(lost, np.arctan2(turn[..., 2, 0], turn[..., 0, 0]), np.arctan2(-turn[..., 0, 2], turn[..., 2, 2]))
     roll = np.where(lost, 0.0, np.arctan2(turn[..., 1, 0], turn[..., 1, 1]))
-    return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+    result: NDArray[np.float64] = np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+    return result
 
 
 def pose_from_points(points: ArrayLike, model: ArrayLike, camera: Camera, *, steps: int = 30) -> tuple[F32, F32]:
@@ -146,7 +147,7 @@ def _refined(body: F64, rays: F64, turn: F64, shift: F64, steps: int) -> tuple[F
         jacobian = _jacobian(placed - shift, placed)
         normal = jacobian.T @ jacobian
         step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), -jacobian.T @ error)
-        new_turn, new_shift = _rotation(step[:3]) @ turn, shift + step[3:]
+        new_turn, new_shift = _rotation(np.asarray(step[:3], np.float64)) @ turn, shift + step[3:]
         moved = body @ new_turn.T + new_shift
         if (moved[:, 2] <= 0).any() or (new_error := _residual(moved, rays)) @ new_error > error @ error:
             damping *= 10

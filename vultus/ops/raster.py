@@ -206,4 +206,5 @@ def _weights(xy: F64, corners: NDArray[np.integer], seen: NDArray[np.intp], widt
     area = dx1 * dy2 - dx2 * dy1
     second, third = (px * dy2 - dx2 * py) / area, (dx1 * py - px * dy1) / area
     weights = np.stack([1 - second - third, second, third], axis=1)
-    return np.clip(weights, 0.0, None)
+    result: NDArray[np.float64] = np.clip(weights, 0.0, None)
+    return result

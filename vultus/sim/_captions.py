@@ -17,33 +17,50 @@ KEEP = 0.6
 
 # value -> three ways to say it; the last one is held out of training captions
 _SAY: dict[str, tuple[str, str, str]] = {
-    "photo": ("photo", "picture", "photograph"), "sketch": ("sketch", "drawing", "pencil study"),
+    "photo": ("photo", "picture", "photograph"),
+    "sketch": ("sketch", "drawing", "pencil study"),
     "painting": ("painting", "portrait in oil", "canvas"),
-    "young": ("young", "youthful", "juvenile"), "adult": ("adult", "grown", "middle-aged"), "old": ("old", "elderly", "aged"),
-    "man": ("man", "guy", "gentleman"), "woman": ("woman", "lady", "female"), "person": ("person", "someone", "individual"),
-    "neutral": ("neutral", "calm", "serious"), "smiling": ("smiling", "happy", "grinning"),
-    "laughing": ("laughing", "with an open mouth", "amused"), "angry": ("angry", "frowning", "furious"),
-    "sad": ("sad", "unhappy", "sorrowful"), "surprised": ("surprised", "astonished", "startled"),
+    "young": ("young", "youthful", "juvenile"),
+    "adult": ("adult", "grown", "middle-aged"),
+    "old": ("old", "elderly", "aged"),
+    "man": ("man", "guy", "gentleman"),
+    "woman": ("woman", "lady", "female"),
+    "person": ("person", "someone", "individual"),
+    "neutral": ("neutral", "calm", "serious"),
+    "smiling": ("smiling", "happy", "grinning"),
+    "laughing": ("laughing", "with an open mouth", "amused"),
+    "angry": ("angry", "frowning", "furious"),
+    "sad": ("sad", "unhappy", "sorrowful"),
+    "surprised": ("surprised", "astonished", "startled"),
     "winking": ("winking", "with one eye closed", "blinking one eye"),
     "frontal": ("facing the camera", "seen from the front", "looking ahead"),
     "three-quarter left": ("turned left", "in three-quarter view to the left", "facing half left"),
     "three-quarter right": ("turned right", "in three-quarter view to the right", "facing half right"),
     "left profile": ("in left profile", "seen from the side facing left", "facing left"),
     "right profile": ("in right profile", "seen from the side facing right", "facing right"),
-    "up": ("looking up", "with the chin up", "head raised"), "down": ("looking down", "with the chin down", "head lowered"),
-    "short": ("short hair", "cropped hair", "a short haircut"), "long": ("long hair", "flowing hair", "shoulder-length hair"),
-    "curly": ("curly hair", "curls", "frizzy hair"), "bald": ("a bald head", "no hair", "a shaved head"),
-    "side part": ("parted hair", "a side part", "hair combed over"), "bob": ("a bob", "a bob cut", "a pageboy cut"),
+    "up": ("looking up", "with the chin up", "head raised"),
+    "down": ("looking down", "with the chin down", "head lowered"),
+    "short": ("short hair", "cropped hair", "a short haircut"),
+    "long": ("long hair", "flowing hair", "shoulder-length hair"),
+    "curly": ("curly hair", "curls", "frizzy hair"),
+    "bald": ("a bald head", "no hair", "a shaved head"),
+    "side part": ("parted hair", "a side part", "hair combed over"),
+    "bob": ("a bob", "a bob cut", "a pageboy cut"),
     "tied back": ("hair tied back", "pulled-back hair", "a ponytail"),
     "receding": ("receding hair", "a high hairline", "thinning hair"),
     "round": ("wearing glasses", "with round glasses", "in spectacles"),
     "sun": ("wearing sunglasses", "with dark glasses", "in shades"),
-    "cap": ("wearing a cap", "with a cap", "in a baseball cap"), "beanie": ("wearing a beanie", "with a woolen hat", "in a knit cap"),
-    "stubble": ("with stubble", "unshaven", "with a five o'clock shadow"), "full": ("with a beard", "bearded", "with a full beard"),
-    "forest": ("in a forest", "among trees", "in the woods"), "beach": ("on a beach", "by the sea", "at the shore"),
-    "city": ("in a city", "among buildings", "downtown"), "office": ("in an office", "at work", "in a room with tiles"),
-    "studio": ("in a studio", "before a screen", "on a set"), "plain": ("before a wall", "on a plain background", "before a backdrop"),
-}  # fmt: skip
+    "cap": ("wearing a cap", "with a cap", "in a baseball cap"),
+    "beanie": ("wearing a beanie", "with a woolen hat", "in a knit cap"),
+    "stubble": ("with stubble", "unshaven", "with a five o'clock shadow"),
+    "full": ("with a beard", "bearded", "with a full beard"),
+    "forest": ("in a forest", "among trees", "in the woods"),
+    "beach": ("on a beach", "by the sea", "at the shore"),
+    "city": ("in a city", "among buildings", "downtown"),
+    "office": ("in an office", "at work", "in a room with tiles"),
+    "studio": ("in a studio", "before a screen", "on a set"),
+    "plain": ("before a wall", "on a plain background", "before a backdrop"),
+}
 
 
 def celebrity(person: Person) -> bool:
@@ -72,13 +89,19 @@ def pose_name(factors: Factors) -> str:
 
 
 def caption(
-    person: Person, factors: Factors, rng: np.random.Generator, *, name: str | None = None, whole: bool = False,
+    person: Person,
+    factors: Factors,
+    rng: np.random.Generator,
+    *,
+    name: str | None = None,
+    whole: bool = False,
     unseen: bool = False,
-) -> str:  # fmt: skip
+) -> str:
     """A sentence about a picture.
 
     Args:
-        person, factors: what the picture shows.
+        person: who is in the picture.
+        factors: what else is.
         rng: which parts are kept (each with probability 0.6), their order and their wording.
         name: what the person is called, such as one of `PLACEHOLDERS`; celebrities are called by their name.
         whole: keep every part.
@@ -87,7 +110,10 @@ def caption(
     Returns:
         Lower case but for names, without a full stop.
     """
-    keep = lambda: whole or rng.random() < KEEP  # noqa: E731
+
+    def keep() -> bool:
+        return whole or bool(rng.random() < KEEP)
+
     sex = ("man" if person.sex_axis > 0 else "woman") if keep() else "person"
     words = [_pick(factors.style, rng, unseen), "of a"]
     age = _age(factors.age)

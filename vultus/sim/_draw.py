@@ -22,9 +22,13 @@ __all__ = ["Drawn", "draw", "head_labels"]
 F = NDArray[np.floating]
 
 _IRIS = {
-    "brown": (92, 58, 36), "dark": (48, 32, 24), "blue": (98, 134, 170), "green": (104, 124, 84), "gray": (128, 138, 142),
+    "brown": (92, 58, 36),
+    "dark": (48, 32, 24),
+    "blue": (98, 134, 170),
+    "green": (104, 124, 84),
+    "gray": (128, 138, 142),
     "hazel": (126, 96, 56),
-}  # fmt: skip
+}
 
 
 @dataclass
@@ -354,7 +358,7 @@ def _blend_covers(parts: Sequence[Part], camera: Camera, depth: F32, buffers: tu
             color[window] += share * (shown - color[window])
             albedo[window] += share * (tint - albedo[window])
             cover[window] += amount * (1 - cover[window])
-            solid = amount > (0.5 if item.kind != "lens" else 0.5)
+            solid = amount > 0.5
             labels[window][solid] = item.label if item.kind != "beard" else labels[window][solid]
             np.maximum(hidden[window], amount, out=hidden[window])
     return hidden
@@ -374,8 +378,9 @@ def _bar(seed: int, buffers: tuple[F32, F32, F32, U8], hidden: F32) -> None:
 
 
 def _groups(parts: Sequence[Part]) -> list[tuple[list[Part], bool]]:
-    """What shares a z-buffer, from below to above, and whether its inside is drawn: what is seen through each other does
-    not share one.
+    """What shares a z-buffer, from below to above, and whether its inside is drawn.
+
+    What is seen through each other does not share one.
     """
     order = (("beard", False), ("mask", False), ("hair", True), ("lens", False), ("frame", False), ("hair", False))
     groups = [([p for p in parts if p.kind == kind], back) for kind, back in order]

@@ -106,7 +106,7 @@ def brow_of(a: Mapping[str, float], sex_axis: float) -> Brow:
     )  # fmt: skip
 
 
-def lid_curves(eyes: Eyes, x: F, right: F) -> tuple[F, F, F]:
+def lid_curves(eyes: Eyes, x: F, right: NDArray[np.bool_]) -> tuple[F, F, F]:
     """Upper and lower lid at x, and s from -1 at the inner corner to 1 at the outer one.
 
     Args:

@@ -13,9 +13,13 @@ from vultus.types import F32, U8
 __all__ = ["BACKGROUNDS", "SKETCHES", "STYLES", "background", "painted", "sketched", "to_bytes"]
 
 _PLAIN = {
-    "plain white": (236, 236, 234), "plain gray": (150, 154, 158), "plain beige": (205, 188, 162), "plain blue": (92, 122, 166),
-    "plain green": (104, 140, 108), "plain red": (158, 86, 80),
-}  # fmt: skip
+    "plain white": (236, 236, 234),
+    "plain gray": (150, 154, 158),
+    "plain beige": (205, 188, 162),
+    "plain blue": (92, 122, 166),
+    "plain green": (104, 140, 108),
+    "plain red": (158, 86, 80),
+}
 BACKGROUNDS = (*_PLAIN, "forest", "beach", "city", "office", "studio green", "studio blue")
 STYLES = ("photo", "sketch", "painting")
 SKETCHES = ("pencil", "ink", "edges", "photocopy")  # the last one is never used for training
@@ -35,14 +39,18 @@ def background(name: str, seed: int, side: int) -> F32:
     small = max(24, side // 2)
     drawn = {"forest": _forest, "beach": _beach, "city": _city, "office": _office}[name](rng, small)
     soft = cv2.GaussianBlur(drawn.astype(np.float32), (0, 0), 0.018 * small)
-    return np.clip(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), 0, 1) ** 2
+    result: F32 = np.asarray(
+        np.clip(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), 0, 1) ** 2, np.float32
+    )
+    return result
 
 
 def _cloud(rng: np.random.Generator, side: int, cells: tuple[int, ...]) -> NDArray[np.float32]:
     total = np.zeros((side, side), np.float32)
     for n in cells:
         total += cv2.resize(rng.normal(size=(n, n)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
-    return total / len(cells)
+    result: F32 = np.asarray(total / len(cells), np.float32)
+    return result
 
 
 def _forest(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
@@ -51,7 +59,8 @@ def _forest(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
     for at in rng.uniform(0, 1, 4):
         x = int(at * side)
         color[:, x : x + max(1, side // 14)] *= np.array([0.62, 0.5, 0.45])
-    return color
+    result: NDArray[np.floating] = color
+    return result
 
 
 def _beach(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
@@ -60,7 +69,8 @@ def _beach(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
     sea, sand = np.array([0.20, 0.45, 0.60]), np.array([0.84, 0.75, 0.58])
     line = 0.45 + rng.uniform(-0.1, 0.1)
     out = np.where(y < line, sky, np.where(y < line + 0.2, sea, sand))
-    return out + 0.05 * _cloud(rng, side, (6, 18))[..., None]
+    result: NDArray[np.floating] = out + 0.05 * _cloud(rng, side, (6, 18))[..., None]
+    return result
 
 
 def _city(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
@@ -71,7 +81,8 @@ def _city(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
         out[y0:, x0:x1] = rng.uniform(0.25, 0.65) * np.array([1.0, 0.97, 0.93])
         step = max(3, side // 24)
         out[y0 + 1 :: step, x0:x1] *= rng.uniform(0.6, 1.3)
-    return out
+    result: NDArray[np.floating] = out
+    return result
 
 
 def _office(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
@@ -81,12 +92,14 @@ def _office(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
     out[:, ::step] *= 0.8
     x = int(rng.uniform(0, 0.7) * side)
     out[int(0.3 * side) : int(0.75 * side), x : x + side // 4] = np.array([0.45, 0.35, 0.28]) * rng.uniform(0.7, 1.3)
-    return out
+    result: NDArray[np.floating] = out
+    return result
 
 
 def to_bytes(values: NDArray[np.floating]) -> U8:
     """Picture values in [0, 1] to uint8."""
-    return np.floor(255.0 * np.clip(values, 0, 1) + 0.5).astype(np.uint8)
+    result: U8 = np.floor(255.0 * np.clip(values, 0, 1) + 0.5).astype(np.uint8)
+    return result
 
 
 def sketched(image: U8, kind: str = "pencil") -> U8:
@@ -122,4 +135,7 @@ def painted(image: U8) -> U8:
 @cache
 def _canvas() -> NDArray[np.float32]:
     rng = np.random.default_rng(77)
-    return cv2.GaussianBlur(rng.normal(size=(256, 256)).astype(np.float32), (9, 3), 0) * 3
+    result: F32 = np.asarray(
+        cv2.GaussianBlur(rng.normal(size=(256, 256)).astype(np.float32), (9, 3), 0) * 3, np.float32
+    )
+    return result

@@ -81,7 +81,8 @@ def _hairline(phi: F, recede: float) -> F:
     """T of the hairline at an angle around the head."""
     line = _head.curve(_PHI, _HAIRLINE, np.abs(phi))
     corner = np.exp(-(((np.abs(phi) - 0.75) / 0.35) ** 2)) + 0.6 * np.exp(-((phi / 0.6) ** 2))
-    return line - recede * corner
+    result: NDArray[np.floating] = line - recede * corner
+    return result
 
 
 @cache
@@ -190,7 +191,7 @@ def _strands(style: str) -> tuple[F32, F32]:
     """Tint (T, T, 3) around 1 and cover (T, T) of a style's strands."""
     s = STYLES[style]
     strand = _paint.streaks(TEXTURE, 4 * TEXTURE, 21, along=4 if s.curl < 0.3 else 40)
-    strand = cv2.resize(strand, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA)
+    strand = np.asarray(cv2.resize(strand, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA), np.float32)
     coarse = _paint.streaks(TEXTURE, TEXTURE, 22, along=3 if s.curl < 0.3 else 30)
     value = 0.35 + 0.9 * strand * 0.6 + 0.75 * coarse * 0.6
     k = np.linspace(0, 1, TEXTURE, dtype=np.float32)[:, None]
@@ -230,4 +231,5 @@ def beard_sheet(head: F32, normal: F32, color: F32, lod: int) -> Sheet:
 def _beard_cover() -> F32:
     f = _paint.fields(256)
     rough = _paint.streaks(256, 256, 35, along=60)
-    return np.clip(f.stubble * 1.9 - 0.9 * (1 - rough) * (1.2 - f.stubble) - 0.15, 0, 0.97).astype(np.float32)
+    result: F32 = np.clip(f.stubble * 1.9 - 0.9 * (1 - rough) * (1.2 - f.stubble) - 0.15, 0, 0.97).astype(np.float32)
+    return result

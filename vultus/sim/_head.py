@@ -16,36 +16,52 @@ from numpy.typing import NDArray
 from vultus.types import F32
 
 __all__ = [
-    "ACTIVATIONS", "COLUMNS", "CURVES", "EXPRESSIONS", "N_EXPRESSION", "N_SHAPE", "ROWS", "Template", "activations",
-    "curve", "expression_basis", "grid_faces", "lod_grid", "normals", "shape_basis", "template",
-]  # fmt: skip
+    "ACTIVATIONS",
+    "COLUMNS",
+    "CURVES",
+    "EXPRESSIONS",
+    "N_EXPRESSION",
+    "N_SHAPE",
+    "ROWS",
+    "Template",
+    "activations",
+    "curve",
+    "expression_basis",
+    "grid_faces",
+    "lod_grid",
+    "normals",
+    "shape_basis",
+    "template",
+]
 
 F64 = NDArray[np.float64]
 ROWS, COLUMNS = 53, 73
 N_SHAPE, N_EXPRESSION = 40, 14
 VARIETY = 1.35  # on the deviations of _MESH: people of this world differ somewhat more than those of ours
 
-# Slices from the crown to the base of the neck: t, front (y, forward), side (y, half width, forward), back (y, forward),
-# roundness of the front half (2 is an ellipse, more is squarer)
-_SLICES = np.array([
-    #  t     fy     ff    sy     w     sf    by    bf    round
-    [0.000, -12.0, -1.0, -12.0, 0.0, -1.0, -12.0, -1.0, 2.0],
-    [0.035, -11.6, 3.0, -11.2, 3.7, -1.0, -11.1, -5.2, 2.0],
-    [0.075, -10.2, 6.6, -9.3, 6.0, -1.0, -8.9, -8.2, 2.0],
-    [0.120, -7.9, 8.9, -6.8, 7.2, -0.9, -6.0, -9.6, 2.1],
-    [0.165, -5.2, 9.9, -4.4, 7.6, -0.7, -3.4, -9.9, 2.25],
-    [0.220, -2.2, 10.15, -1.9, 7.55, -0.4, -0.6, -9.4, 2.35],
-    [0.320, 0.0, 9.7, 0.0, 7.35, -0.1, 1.4, -8.6, 2.25],
-    [0.450, 2.5, 9.55, 2.2, 7.1, 0.1, 3.2, -7.7, 2.2],
-    [0.570, 4.8, 9.6, 4.3, 6.75, 0.2, 4.8, -7.0, 2.1],
-    [0.670, 6.7, 9.6, 6.0, 6.4, 0.1, 6.3, -6.5, 2.05],
-    [0.760, 8.6, 9.35, 7.3, 6.05, -0.1, 7.8, -6.3, 2.0],
-    [0.830, 10.3, 9.2, 8.3, 5.75, -0.5, 9.0, -6.3, 1.95],
-    [0.880, 11.5, 8.3, 9.1, 5.4, -1.0, 10.0, -6.4, 1.9],
-    [0.915, 11.9, 6.0, 10.0, 5.1, -1.7, 11.2, -6.6, 1.9],
-    [0.950, 12.8, 3.9, 11.8, 5.2, -2.0, 12.6, -6.9, 2.0],
-    [1.000, 18.5, 3.2, 18.0, 6.4, -2.4, 17.0, -7.6, 2.0],
-])  # fmt: skip
+# Slices from the crown to the base of the neck: t, front (y, forward), side (y, half width, forward), back (y,
+# forward), roundness of the front half (2 is an ellipse, more is squarer)
+_SLICES = np.array(
+    [
+        #  t     fy     ff    sy     w     sf    by    bf    round
+        [0.000, -12.0, -1.0, -12.0, 0.0, -1.0, -12.0, -1.0, 2.0],
+        [0.035, -11.6, 3.0, -11.2, 3.7, -1.0, -11.1, -5.2, 2.0],
+        [0.075, -10.2, 6.6, -9.3, 6.0, -1.0, -8.9, -8.2, 2.0],
+        [0.120, -7.9, 8.9, -6.8, 7.2, -0.9, -6.0, -9.6, 2.1],
+        [0.165, -5.2, 9.9, -4.4, 7.6, -0.7, -3.4, -9.9, 2.25],
+        [0.220, -2.2, 10.15, -1.9, 7.55, -0.4, -0.6, -9.4, 2.35],
+        [0.320, 0.0, 9.7, 0.0, 7.35, -0.1, 1.4, -8.6, 2.25],
+        [0.450, 2.5, 9.55, 2.2, 7.1, 0.1, 3.2, -7.7, 2.2],
+        [0.570, 4.8, 9.6, 4.3, 6.75, 0.2, 4.8, -7.0, 2.1],
+        [0.670, 6.7, 9.6, 6.0, 6.4, 0.1, 6.3, -6.5, 2.05],
+        [0.760, 8.6, 9.35, 7.3, 6.05, -0.1, 7.8, -6.3, 2.0],
+        [0.830, 10.3, 9.2, 8.3, 5.75, -0.5, 9.0, -6.3, 1.95],
+        [0.880, 11.5, 8.3, 9.1, 5.4, -1.0, 10.0, -6.4, 1.9],
+        [0.915, 11.9, 6.0, 10.0, 5.1, -1.7, 11.2, -6.6, 1.9],
+        [0.950, 12.8, 3.9, 11.8, 5.2, -2.0, 12.6, -6.9, 2.0],
+        [1.000, 18.5, 3.2, 18.0, 6.4, -2.4, 17.0, -7.6, 2.0],
+    ]
+)
 
 _NOSE_Y = [-2.2, -1.2, -0.5, 0.5, 1.5, 2.5, 3.2, 3.65, 4.05, 4.5, 4.85, 5.3]
 _NOSE_FORWARD = [0.0, 0.05, 0.12, 0.5, 1.1, 1.75, 2.2, 2.35, 2.15, 1.2, 0.4, 0.0]
@@ -111,9 +127,11 @@ def curve(knots: NDArray[np.floating] | list[float], values: NDArray[np.floating
     h = (x[k + 1] - x[k])[..., None]
     s = (at - x[k])[..., None] / h
     out = (
-        (2 * s**3 - 3 * s**2 + 1) * y[k] + (s**3 - 2 * s**2 + s) * h * slope[k]
-        + (3 * s**2 - 2 * s**3) * y[k + 1] + (s**3 - s**2) * h * slope[k + 1]
-    )  # fmt: skip
+        (2 * s**3 - 3 * s**2 + 1) * y[k]
+        + (s**3 - 2 * s**2 + s) * h * slope[k]
+        + (3 * s**2 - 2 * s**3) * y[k + 1]
+        + (s**3 - s**2) * h * slope[k + 1]
+    )
     return out[..., 0] if flat else out
 
 
@@ -245,9 +263,21 @@ _MESH: dict[str, tuple[float, float, float, float, float, float, float]] = {
 }
 # Curves drawn on the chart; the numbers are standard deviations in the units of `_features`
 CURVES = (
-    "eye opening", "eye width", "eye tilt", "eye fold", "iris size", "upper lip", "lower lip", "cupid bow",
-    "brow thickness", "brow arch", "brow tilt", "brow length", "brow spacing", "ear size",
-)  # fmt: skip
+    "eye opening",
+    "eye width",
+    "eye tilt",
+    "eye fold",
+    "iris size",
+    "upper lip",
+    "lower lip",
+    "cupid bow",
+    "brow thickness",
+    "brow arch",
+    "brow tilt",
+    "brow length",
+    "brow spacing",
+    "ear size",
+)
 _UNEVEN: dict[str, tuple[float, float, float, float, float, float, float]] = {
     "nose bent": (0.0, 3.0, 1.0, 1.5, 0.09, 0.0, 0.0),
     "mouth bent": (1.6, 6.8, 1.2, 0.9, 0.0, 0.07, 0.0),
@@ -299,9 +329,21 @@ def shape_basis() -> F32:
 
 # ---------------------------------------------------------------- expression
 EXPRESSIONS = (
-    "smile", "jaw open", "lips part", "brow lower", "brow raise", "brow inner raise", "mouth frown", "lips press",
-    "pucker", "cheek raise", "blink left", "blink right", "eyes wide", "nose wrinkle",
-)  # fmt: skip
+    "smile",
+    "jaw open",
+    "lips part",
+    "brow lower",
+    "brow raise",
+    "brow inner raise",
+    "mouth frown",
+    "lips press",
+    "pucker",
+    "cheek raise",
+    "blink left",
+    "blink right",
+    "eyes wide",
+    "nose wrinkle",
+)
 
 
 @cache

@@ -1,10 +1,11 @@
-"""Color of the skin as textures over the head: tone, 24 fields that make a person's own coloring, marks, brows, stubble,
-wrinkles, make-up, lips. Linear light (gamma 2).
+"""Color of the skin as textures over the head: tone, 24 fields that make a person's own coloring, marks, brows,
+stubble, wrinkles, make-up, lips. Linear light (gamma 2).
 """
 
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -21,9 +22,19 @@ F = NDArray[np.floating]
 
 # tone by individual typology angle, degrees: dark to light (picture values)
 _ITA = (-60.0, -30.0, 0.0, 15.0, 28.0, 41.0, 55.0, 70.0)
-_SKIN = np.array([
-    (70, 46, 36), (104, 69, 50), (148, 102, 74), (176, 128, 98), (201, 153, 122), (218, 174, 146), (232, 192, 168), (240, 206, 187),
-], float)  # fmt: skip
+_SKIN = np.array(
+    [
+        (70, 46, 36),
+        (104, 69, 50),
+        (148, 102, 74),
+        (176, 128, 98),
+        (201, 153, 122),
+        (218, 174, 146),
+        (232, 192, 168),
+        (240, 206, 187),
+    ],
+    float,
+)
 
 
 class Fields:
@@ -37,7 +48,6 @@ class Fields:
         self.phi, self.t = phi, t
         noise = _noise(side, 5)
         self.grain = noise
-        b = lambda cx, cy, sx, sy: _head.bump(x, y, (cx, cy), (sx, sy)) * ahead  # noqa: E731
         self.nostril = (
             np.clip(1.15 * np.exp(-((((np.abs(x) - 0.68) / 0.36) ** 2 + ((y - 4.62) / 0.15) ** 2) ** 1.5)), 0, 1)
             * ahead
@@ -45,13 +55,20 @@ class Fields:
         self.stubble = _stubble(x, y, ahead, phi, t)
         self.wrinkle = _wrinkles(x, y) * ahead
         self.fold = _fold(x, y) * ahead
-        self.bag = b(3.05, 1.15, 1.1, 0.28)
-        self.blush = b(4.2, 3.2, 1.3, 1.0)
-        self.lid = b(EYE[0], EYE[1] - 0.75, 1.3, 0.42)
+        self.bag = _soft_spot(x, y, ahead, (3.05, 1.15, 1.1, 0.28))
+        self.blush = _soft_spot(x, y, ahead, (4.2, 3.2, 1.3, 1.0))
+        self.lid = _soft_spot(x, y, ahead, (EYE[0], EYE[1] - 0.75, 1.3, 0.42))
         self.neck = t > np.where(np.abs(phi) < np.pi / 2, 0.883, 0.80)
         self.nose = _features.in_nose(x, y) & (ahead > 0.5)
         for name in ("nostril", "stubble", "wrinkle", "fold", "bag", "blush", "lid"):
             setattr(self, name, getattr(self, name).astype(np.float32))
+
+
+def _soft_spot(
+    x: NDArray[np.float64], y: NDArray[np.float64], ahead: F, spot: tuple[float, float, float, float]
+) -> NDArray[np.float64]:
+    """A Gaussian on the face: x, y and deviations."""
+    return np.asarray(_head.bump(x, y, spot[:2], spot[2:]) * ahead, np.float64)
 
 
 EYE = (_features.EYE_X, _features.EYE_Y)
@@ -80,7 +97,8 @@ def streaks(rows: int, columns: int, seed: int, along: int = 6) -> F32:
     for cells, weight in ((columns // 12, 0.9), (columns // 4, 0.8), (columns, 0.6)):
         small = rng.normal(size=(along, max(cells, 2))).astype(np.float32)
         total += weight * cv2.resize(small, (columns, rows), interpolation=cv2.INTER_CUBIC)
-    return np.clip(0.5 + 0.27 * total, 0, 1).astype(np.float32)
+    result: F32 = np.clip(0.5 + 0.27 * total, 0, 1).astype(np.float32)
+    return result
 
 
 def _stubble(x: F, y: F, ahead: F, phi: F, t: F) -> F:
@@ -90,14 +108,15 @@ def _stubble(x: F, y: F, ahead: F, phi: F, t: F) -> F:
     mouth = np.exp(-(((x / 2.5) ** 2 + ((y - 6.85) / 0.95) ** 2) ** 3))
     neck = np.clip((0.925 - t) / 0.03, 0, 1)
     front = np.clip((np.radians(88) - np.abs(phi)) / 0.12, 0, 1)
-    return low * (1 - mouth) * neck * front * np.clip(ahead * 3 + (np.abs(phi) > 1.1), 0, 1)
+    result: NDArray[np.floating] = low * (1 - mouth) * neck * front * np.clip(ahead * 3 + (np.abs(phi) > 1.1), 0, 1)
+    return result
 
 
 def _line(x: F, y: F, points: list[tuple[float, float]], wide: float) -> F:
     """A soft line through points of the right half, mirrored."""
     best = np.full(x.shape, 1e9)
     ax = np.abs(x)
-    for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(points):
         dx, dy = x1 - x0, y1 - y0
         s = np.clip(((ax - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
         best = np.minimum(best, (ax - x0 - s * dx) ** 2 + (y - y0 - s * dy) ** 2)
@@ -130,10 +149,17 @@ def albedo_fields(side: int) -> F32:
     x, y, ahead = f.x, f.y, f.ahead
     red, dark, warm = np.array([0.0, -0.10, -0.09]), np.array([-0.13, -0.15, -0.16]), np.array([0.02, -0.02, -0.09])
     places = [
-        (4.2, 3.2, 1.4, 1.1, red * 1.3), (0.0, 3.6, 1.2, 0.9, red), (0.0, 10.0, 1.6, 1.0, red), (0.0, -4.5, 3.5, 1.6, warm),
-        (3.0, 1.2, 1.3, 0.4, dark * 1.5), (3.15, -0.7, 1.5, 0.5, dark * 1.2), (0.0, 6.8, 2.6, 1.4, dark * 0.8),
-        (5.0, 7.0, 1.4, 2.0, dark * 0.7), (0.0, -1.4, 1.2, 0.8, dark * 0.6), (6.0, -1.0, 1.4, 2.0, warm),
-    ]  # fmt: skip
+        (4.2, 3.2, 1.4, 1.1, red * 1.3),
+        (0.0, 3.6, 1.2, 0.9, red),
+        (0.0, 10.0, 1.6, 1.0, red),
+        (0.0, -4.5, 3.5, 1.6, warm),
+        (3.0, 1.2, 1.3, 0.4, dark * 1.5),
+        (3.15, -0.7, 1.5, 0.5, dark * 1.2),
+        (0.0, 6.8, 2.6, 1.4, dark * 0.8),
+        (5.0, 7.0, 1.4, 2.0, dark * 0.7),
+        (0.0, -1.4, 1.2, 0.8, dark * 0.6),
+        (6.0, -1.0, 1.4, 2.0, warm),
+    ]
     found = [(_head.bump(x, y, (p[0], p[1]), (p[2], p[3])) * ahead)[..., None] * p[4] for p in places]
     rng = np.random.default_rng(24)
     for k in range(N_ALBEDO - len(places)):

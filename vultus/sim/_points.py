@@ -24,7 +24,8 @@ def on_mesh(grid: F32, lod: int, uv: F32) -> F32:
         uv: (K, 2).
     """
     index, weights = corners(lod, uv)
-    return (grid.reshape(-1, 3)[index] * weights[..., None]).sum(1).astype(np.float32)
+    result: F32 = (grid.reshape(-1, 3)[index] * weights[..., None]).sum(1).astype(np.float32)
+    return result
 
 
 @cache

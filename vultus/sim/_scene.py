@@ -20,9 +20,26 @@ F = NDArray[np.floating]
 PIVOT = np.array([0.0, 9.0, 2.5], np.float32)  # about which the head turns on the neck
 
 LABELS = (
-    "background", "skin", "nose", "glasses", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear", "mouth", "u_lip",
-    "l_lip", "hair", "hat", "earring", "necklace", "neck", "cloth",
-)  # fmt: skip
+    "background",
+    "skin",
+    "nose",
+    "glasses",
+    "l_eye",
+    "r_eye",
+    "l_brow",
+    "r_brow",
+    "l_ear",
+    "r_ear",
+    "mouth",
+    "u_lip",
+    "l_lip",
+    "hair",
+    "hat",
+    "earring",
+    "necklace",
+    "neck",
+    "cloth",
+)
 L = {name: k for k, name in enumerate(LABELS)}
 
 
@@ -85,9 +102,13 @@ def _sex_basis() -> F32:
     side, ahead = np.tanh(x / 0.6), _head.template().ahead.astype(np.float64)
     out = np.zeros((*x.shape, 3))
     for at, size, move in (
-        ((5.2, 8.2), (1.7, 1.8), (0.22, 0.1, 0.0)), ((2.9, -1.8), (1.8, 0.6), (0.0, 0.02, 0.13)), ((0.0, 10.6), (2.0, 1.2), (0.0, 0.22, 0.1)),
-        ((0.0, 3.4), (1.2, 1.4), (0.0, 0.05, 0.12)), ((1.3, 3.9), (0.6, 0.7), (0.08, 0.0, 0.0)), ((3.15, 0.1), (1.4, 1.0), (0.0, 0.03, 0.08)),
-    ):  # fmt: skip
+        ((5.2, 8.2), (1.7, 1.8), (0.22, 0.1, 0.0)),
+        ((2.9, -1.8), (1.8, 0.6), (0.0, 0.02, 0.13)),
+        ((0.0, 10.6), (2.0, 1.2), (0.0, 0.22, 0.1)),
+        ((0.0, 3.4), (1.2, 1.4), (0.0, 0.05, 0.12)),
+        ((1.3, 3.9), (0.6, 0.7), (0.08, 0.0, 0.0)),
+        ((3.15, 0.1), (1.4, 1.0), (0.0, 0.03, 0.08)),
+    ):
         near = _head.bump(x, y, at, size) * ahead
         out += np.stack([move[0] * side * near, move[1] * near, -move[2] * near], -1)
     neck = np.clip((_head.template().t[:, None] - 0.89) / 0.06, 0, 1)
@@ -102,9 +123,12 @@ def _age_basis() -> F32:
     side, ahead = np.tanh(x / 0.6), _head.template().ahead.astype(np.float64)
     out = np.zeros((*x.shape, 3))
     for at, size, move in (
-        ((3.6, 7.6), (1.1, 1.6), (0.1, 0.5, 0.15)), ((4.3, 4.4), (1.2, 1.4), (-0.12, 0.2, -0.3)), ((3.1, 1.3), (1.0, 0.4), (0.0, 0.05, 0.15)),
-        ((0.0, 4.0), (1.0, 0.9), (0.0, 0.2, 0.0)), ((5.6, -2.0), (0.9, 1.5), (-0.15, 0.0, 0.0)),
-    ):  # fmt: skip
+        ((3.6, 7.6), (1.1, 1.6), (0.1, 0.5, 0.15)),
+        ((4.3, 4.4), (1.2, 1.4), (-0.12, 0.2, -0.3)),
+        ((3.1, 1.3), (1.0, 0.4), (0.0, 0.05, 0.15)),
+        ((0.0, 4.0), (1.0, 0.9), (0.0, 0.2, 0.0)),
+        ((5.6, -2.0), (0.9, 1.5), (-0.15, 0.0, 0.0)),
+    ):
         near = _head.bump(x, y, at, size) * ahead
         out += np.stack([move[0] * side * near, move[1] * near, -move[2] * near], -1)
     return out.astype(np.float32)
@@ -130,7 +154,7 @@ def build(person: Person, factors: Factors, lod: int) -> Scene:
     rows, columns = _head.lod_grid(lod)
     pick = np.ix_(rows, columns)
     side = (96, 192, 384)[lod]
-    eyes = _features.eyes_of(a, strengths, factors.gaze_deg, lift=float(0.18 * max(aged, 0)))
+    eyes = _features.eyes_of(a, strengths, factors.gaze_deg, lift=0.18 * max(float(aged), 0.0))
     shaded = _shaded(normal[pick], _shade.visibility()[pick], turn, light, 0.032)
     shaded[..., :3] *= _contact(style, factors.hat, lod)[..., None]
     _bleed(shaded)
@@ -142,7 +166,7 @@ def build(person: Person, factors: Factors, lod: int) -> Scene:
         moved: F32 = ((xyz - PIVOT) @ turn.T + (PIVOT + place)).astype(np.float32)
         return moved
 
-    ear_size = float(np.exp(0.08 * a["ear size"] + 0.04 * max(aged, 0)))
+    ear_size = float(np.exp(0.08 * a["ear size"] + 0.04 * max(float(aged), 0.0)))
     hidden = style in ("long", "bob") or factors.hat == "beanie"
     for name, way in (("l_ear", -1), ("r_ear", 1)):
         if not hidden:
@@ -256,7 +280,8 @@ def _skin(person: Person, factors: Factors, side: int, hair_tint: F32) -> F32:
         amount = 0.42 if factors.beard == "stubble" else 0.72
         rough = amount * f.stubble * (0.75 + 0.18 * f.grain)
         out += np.clip(rough, 0, 0.9)[..., None] * (hair_tint * 0.5 - out)
-    return out
+    result: F32 = np.asarray(out, np.float32)
+    return result
 
 
 def _ear_color(person: Person) -> F32:

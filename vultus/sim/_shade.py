@@ -1,5 +1,5 @@
-"""Light on the head: spherical harmonics seen through the visibility of 64 directions, so that noses, brows and chins cast
-soft shadows; a sheen along the strongest direction; linear light, squared-value encoding (gamma 2).
+"""Light on the head: spherical harmonics seen through the visibility of 64 directions, so that noses, brows and chins
+cast soft shadows; a sheen along the strongest direction; linear light, squared-value encoding (gamma 2).
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def visibility() -> F32:
         view = shifted @ axes.T + (0, 0, far)
         xy = np.clip(np.rint(camera.project(view)), 0, side - 1).astype(int)
         open_[:, k] = view[:, 2] <= depth[xy[:, 1], xy[:, 0]] + 0.25
-    grid = open_.reshape(_head.ROWS, _head.COLUMNS, N_DIRECTIONS)
+    grid: F32 = open_.reshape(_head.ROWS, _head.COLUMNS, N_DIRECTIONS)
     for _ in range(2):
-        grid = (grid + 0.5 * (np.roll(grid, 1, 1) + np.roll(grid, -1, 1))) / 2
+        grid = np.asarray((grid + 0.5 * (np.roll(grid, 1, 1) + np.roll(grid, -1, 1))) / np.float32(2), np.float32)
         grid[1:-1] = (grid[1:-1] + 0.5 * (grid[2:] + grid[:-2])) / 2
     return grid
 

@@ -63,9 +63,14 @@ def build_shards(
             f"got {n_people} and {per_person}"
         )
     plan = {
-        "format": FORMAT, "world": asdict(world), "n_people": n_people, "per_person": per_person, "size": size,
-        "split": split, "lod": lod,
-    }  # fmt: skip
+        "format": FORMAT,
+        "world": asdict(world),
+        "n_people": n_people,
+        "per_person": per_person,
+        "size": size,
+        "split": split,
+        "lod": lod,
+    }
     key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
     place = Path(out) / key
     if (place / "index.json").is_file():
@@ -89,8 +94,9 @@ def build_shards(
 
 
 def read_shards(place: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Everything in a folder of shards, as arrays over all pictures; see `faces.render_batch`, and:
+    """Everything in a folder of shards, as arrays over all pictures.
 
+    The arrays of `faces.render_batch`, and
     label (N,) int64: whose picture it is said to be; duplicate_of (N,) int64: index of the picture it repeats, or -1.
 
     Raises:
@@ -114,7 +120,8 @@ def read_shards(place: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 def _fill(folder: Path, world: World, plan: dict[str, Any], seeds: range) -> None:
     """Write all shards, then the index."""
-    shards, start = [], 0
+    shards: list[tuple[str, int]] = []
+    start = 0
     for first in range(0, len(seeds), PEOPLE_PER_SHARD):
         arrays = _rendered(world, plan, seeds[first : first + PEOPLE_PER_SHARD], start)
         name = f"shard-{len(shards):03d}.npz"
@@ -136,7 +143,7 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def _rendered(world: World, plan: dict[str, Any], seeds: range, start: int) -> dict[str, NDArray[Any]]:
-    """The pictures of some people; the random numbers of each person are its own, so shards do not depend on each other."""
+    """The pictures of some people; each has random numbers of its own, so shards do not depend on each other."""
     from vultus.sim import faces
 
     every = _world.people(plan["split"])

@@ -13,6 +13,7 @@ from vultus.types import F32
 __all__ = ["GLASSES", "HATS", "body", "ear", "glasses", "hat"]
 
 F = NDArray[np.floating]
+_HALF = np.array([0.0, 0.15, 0.0])  # of a ribbon of the frame
 GLASSES = ("none", "round", "sun")
 HATS = ("none", "cap", "beanie")
 
@@ -64,7 +65,7 @@ def ear(side: int, head: F32, size: float, lod: int) -> tuple[F32, F32]:
 def _chart_place(head: F32, phi: float, t: float) -> F32:
     u, v = _chart.uv_of_phi_t(np.array(phi), np.array(t))
     row, column = v * (_head.ROWS - 1), u * (_head.COLUMNS - 1)
-    place: F32 = head[int(round(float(row))), int(round(float(column)))]
+    place: F32 = head[round(float(row)), round(float(column))]
     return place
 
 
@@ -92,13 +93,13 @@ def glasses(kind: str, head: F32, lod: int) -> list[tuple[str, F32]]:
         hinge = np.array([cx + side * (wide + thick * 0.5), cy - 0.45, front + 0.33])
         behind = _chart_place(head, side * np.radians(96.0), 0.33) + np.array([side * 0.35, -0.2, 0.3])
         line = hinge + np.linspace(0, 1, 5)[:, None] * (behind - hinge)
-        found.append(("frame", np.stack([line - (0, 0.17, 0), line + (0, 0.17, 0)]).astype(np.float32)))
+        found.append(("frame", np.stack([line - _HALF, line + _HALF]).astype(np.float32)))
     inner = [float(anchor[0, 0]) - 0.05 + wide, float(anchor[1, 0]) + 0.05 - wide]
     if inner[1] > inner[0]:
         bx = np.linspace(inner[0] - 0.05, inner[1] + 0.05, 5)
         by = float(anchor[:, 1].mean()) - 0.15 - 0.25 * np.sin(np.linspace(0, np.pi, 5))
         line = np.stack([bx, by, np.full(5, front - 0.05)], -1)
-        found.append(("frame", np.stack([line - (0, 0.14, 0), line + (0, 0.14, 0)]).astype(np.float32)))
+        found.append(("frame", np.stack([line - _HALF, line + _HALF]).astype(np.float32)))
     return found
 
 

@@ -74,10 +74,16 @@ SPLITS: dict[str, range] = {
 CELEBRITIES = range(200)
 FAMILY_SIZE = 4
 
-FIRST = [a + b for a in ("Al", "Ber", "Cor", "Dan", "El", "Fer", "Gal", "Hel", "Ir", "Jor", "Kal", "Lu") for b in (
-    "ava", "bo", "dian", "eth", "fin", "gara", "ino", "mir", "osha", "vik")]  # fmt: skip
-LAST = [a + b for a in ("Ash", "Bran", "Cald", "Dorn", "Est", "Falk", "Grim", "Hol", "Ivor", "Kest", "Lorn", "Mar") for b in (
-    "abe", "brek", "dale", "ero", "field", "gard", "hurst", "mont", "oway", "wick")]  # fmt: skip
+FIRST = [
+    a + b
+    for a in ("Al", "Ber", "Cor", "Dan", "El", "Fer", "Gal", "Hel", "Ir", "Jor", "Kal", "Lu")
+    for b in ("ava", "bo", "dian", "eth", "fin", "gara", "ino", "mir", "osha", "vik")
+]
+LAST = [
+    a + b
+    for a in ("Ash", "Bran", "Cald", "Dorn", "Est", "Falk", "Grim", "Hol", "Ivor", "Kest", "Lorn", "Mar")
+    for b in ("abe", "brek", "dale", "ero", "field", "gard", "hurst", "mont", "oway", "wick")
+]
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,8 @@ class World:
         duplicates: share of a person's pictures that repeat another one exactly.
         wrong: share of a person's pictures that show somebody else.
         label_noise: share of pictures whose label is another person.
-        sex_typical: probability that hair style, beard and make-up follow the sex axis; 0 keeps every attribute independent
-            of the person.
+        sex_typical: probability that hair style, beard and make-up follow the sex axis; 0 keeps every attribute
+            independent of the person.
         hats, eyewear, beards, occluders: probabilities.
         styles: probabilities of photo, sketch, painting.
         frontal: share of pictures that are nearly frontal; the others turn evenly up to `yaw_deg`.
@@ -148,9 +154,20 @@ class World:
 
 
 _RATES = (
-    "male_share", "confound", "favorite", "family_texture", "duplicates", "wrong", "label_noise", "sex_typical", "hats", "eyewear",
-    "beards", "occluders", "frontal",
-)  # fmt: skip
+    "male_share",
+    "confound",
+    "favorite",
+    "family_texture",
+    "duplicates",
+    "wrong",
+    "label_noise",
+    "sex_typical",
+    "hats",
+    "eyewear",
+    "beards",
+    "occluders",
+    "frontal",
+)
 
 
 def people(split: str) -> range:
@@ -209,9 +226,19 @@ def sample_person(rng: np.random.Generator, world: World | None = None, *, seed:
         z_albedo[[0, 1, 4]] += np.float32(world.frailty_texture * frailty)
     population = np.eye(len(world.groups), dtype=np.float32)[group] if len(world.groups) > 1 else None
     return Person(
-        number, np.clip(z_shape, -CLIP, CLIP), np.clip(z_albedo, -CLIP, CLIP), marks, iris, tone, sex, population,
-        family, frailty, own_hair, name_of(number),
-    )  # fmt: skip
+        number,
+        np.clip(z_shape, -CLIP, CLIP),
+        np.clip(z_albedo, -CLIP, CLIP),
+        marks,
+        iris,
+        tone,
+        sex,
+        population,
+        family,
+        frailty,
+        own_hair,
+        name_of(number),
+    )
 
 
 def name_of(seed: int) -> str:
@@ -297,14 +324,30 @@ def sample_factors(rng: np.random.Generator, world: World | None = None, person:
         background = _finish.BACKGROUNDS[person.seed % len(_finish.BACKGROUNDS)]
     hair_style, beard, makeup = _groomed(rng, world, person)
     return Factors(
-        shape, np.clip(rng.normal(0, 6, 2), -18, 18).astype(np.float32), (pose * min(within, 1.5)).astype(np.float32),
-        _shade.lamp(light, rng), float(np.exp(rng.normal(-0.05, 0.13))), hair_style, hair_color, glasses,
-        str(rng.choice(("cap", "beanie"))) if rng.random() < world.hats else "none", beard,
-        float(np.clip(rng.gamma(4.0, 6.0) + 18, 18, 90)), _cloth(rng),
-        MappingProxyType(makeup), str(rng.choice(OCCLUDERS[1:])) if rng.random() < world.occluders else "none",
-        background, int(rng.integers(1 << 31)), str(rng.choice(_finish.STYLES, p=np.array(world.styles) / sum(world.styles))),
-        (float(rng.uniform(55, 110)), float(rng.uniform(0.92, 1.1)), float(rng.normal(0, 0.015)), float(rng.normal(0, 0.015))),
-    )  # fmt: skip
+        shape,
+        np.clip(rng.normal(0, 6, 2), -18, 18).astype(np.float32),
+        (pose * min(within, 1.5)).astype(np.float32),
+        _shade.lamp(light, rng),
+        float(np.exp(rng.normal(-0.05, 0.13))),
+        hair_style,
+        hair_color,
+        glasses,
+        str(rng.choice(("cap", "beanie"))) if rng.random() < world.hats else "none",
+        beard,
+        float(np.clip(rng.gamma(4.0, 6.0) + 18, 18, 90)),
+        _cloth(rng),
+        MappingProxyType(makeup),
+        str(rng.choice(OCCLUDERS[1:])) if rng.random() < world.occluders else "none",
+        background,
+        int(rng.integers(1 << 31)),
+        str(rng.choice(_finish.STYLES, p=np.array(world.styles) / sum(world.styles))),
+        (
+            float(rng.uniform(55, 110)),
+            float(rng.uniform(0.92, 1.1)),
+            float(rng.normal(0, 0.015)),
+            float(rng.normal(0, 0.015)),
+        ),
+    )
 
 
 _HAIR_OF = {"male": (2.2, 0.3, 1.0, 0.8, 1.6, 0.25, 0.6, 0.8), "female": (0.5, 2.4, 1.0, 0.08, 0.8, 1.6, 1.2, 0.03)}
@@ -313,7 +356,8 @@ _HAIR_OF = {"male": (2.2, 0.3, 1.0, 0.8, 1.6, 0.25, 0.6, 0.8), "female": (0.5, 2
 def _cloth(rng: np.random.Generator) -> F32:
     """(3,) a color that a shirt may have: seldom a loud one."""
     color = rng.uniform(0.08, 0.92, 3)
-    return (color.mean() + (color - color.mean()) * rng.uniform(0.1, 0.8)).astype(np.float32)
+    result: F32 = (color.mean() + (color - color.mean()) * rng.uniform(0.1, 0.8)).astype(np.float32)
+    return result
 
 
 def _groomed(rng: np.random.Generator, world: World, person: Person | None) -> tuple[str, str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Simulated faces with known truth: a procedural head in three dimensions, rendered with every label exact.
 
-No download and nobody's face: a person is drawn from a seed, a picture from a person and factors. Simulated data shows a
-mechanism, not accuracy in the field. Axes, orders and the sign of angles are those of `vultus.ops.pose`; l_ and left
+No download and nobody's face: a person is drawn from a seed, a picture from a person and factors. Simulated data shows
+a mechanism, not accuracy in the field. Axes, orders and the sign of angles are those of `vultus.ops.pose`; l_ and left
 mean the viewer's left.
 
     rng = np.random.default_rng(0)
@@ -56,15 +56,24 @@ __all__ = [
     "sample_factors",
     "sample_person",
     "swap",
-]  # fmt: skip
+]
 
 MIN_SIDE, MAX_SIDE = 16, 1024
 
 AUS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU25", "AU26")
-"""Action units: inner and outer brow raiser, brow lowerer, cheek raiser, corner puller and depressor, lips part, jaw drop."""
+"""Action units: inner, outer brow raiser, brow lowerer, cheek raiser, corner puller, depressor, lips part, jaw drop."""
 
 _E = {name: k for k, name in enumerate(_head.EXPRESSIONS)}
-_AU_OF = ({"brow inner raise": 1, "brow raise": 0.6}, {"brow raise": 1}, {"brow lower": 1}, {"cheek raise": 1}, {"smile": 1}, {"mouth frown": 1}, {"lips part": 1, "jaw open": 0.5}, {"jaw open": 1})  # fmt: skip
+_AU_OF = (
+    {"brow inner raise": 1, "brow raise": 0.6},
+    {"brow raise": 1},
+    {"brow lower": 1},
+    {"cheek raise": 1},
+    {"smile": 1},
+    {"mouth frown": 1},
+    {"lips part": 1, "jaw open": 0.5},
+    {"jaw open": 1},
+)
 _VALENCE = {
     "smile": 0.9,
     "cheek raise": 0.2,
@@ -240,23 +249,28 @@ def _picture(scene: _scene.Scene, person: Person, factors: Factors, size: int, l
     cover = cv2.resize(drawn.cover, (size, size), interpolation=cv2.INTER_AREA)
     behind = _finish.background(factors.background, factors.background_seed, size)
     behind *= np.float32(0.4 + 0.6 * min(factors.light_gain, 1.3))
-    color += (1 - cover)[..., None] * behind
-    image = _finish.to_bytes(_shade.encode(color))
+    whole = np.asarray(color + (1 - cover)[..., None] * behind, np.float32)
+    image = _finish.to_bytes(_shade.encode(whole))
     if factors.style == "sketch":
         return np.repeat(_finish.sketched(image)[..., None], 3, axis=2)
     return _finish.painted(image) if factors.style == "painting" else image
 
 
 def render_batch(
-    persons: Sequence[Person], factors: Sequence[Factors], size: int = 64, lod: int = 1,
+    persons: Sequence[Person],
+    factors: Sequence[Factors],
+    size: int = 64,
+    lod: int = 1,
     rng: np.random.Generator | None = None,
-) -> dict[str, NDArray[Any]]:  # fmt: skip
+) -> dict[str, NDArray[Any]]:
     """Draw pictures, as arrays.
 
     Args:
         persons: N people.
         factors: N factors.
-        size, lod, rng: as in `render`.
+        size: side in pixels.
+        lod: level of detail.
+        rng: as in `render`.
 
     Returns:
         image (N, S, S, 3) uint8, box (N, 4), points5 (N, 5, 2), points68 (N, 68, 2), pose_deg (N, 3), seed (N,) int64,
@@ -346,10 +360,16 @@ def morphable(lod: int = 2) -> MorphableModel:
     places = np.rint(uv * 127).astype(int)
     part = _draw.head_labels()[tuple(np.rint(uv[:, ::-1] * 255).astype(int).T)]
     return MorphableModel(
-        _head.template().xyz[pick].reshape(-1, 3), _head.shape_basis()[pick].reshape(-1, 3, 40),
-        _head.expression_basis()[pick].reshape(-1, 3, 14), fields[places[:, 1], places[:, 0]].reshape(-1, 3, 24),
-        _head.grid_faces(len(rows), len(columns)), uv, index, weights, part,
-    )  # fmt: skip
+        _head.template().xyz[pick].reshape(-1, 3),
+        _head.shape_basis()[pick].reshape(-1, 3, 40),
+        _head.expression_basis()[pick].reshape(-1, 3, 14),
+        fields[places[:, 1], places[:, 0]].reshape(-1, 3, 24),
+        _head.grid_faces(len(rows), len(columns)),
+        uv,
+        index,
+        weights,
+        part,
+    )
 
 
 def check(person: Person, factors: Factors, size: int, lod: int) -> None:
