@@ -35,6 +35,7 @@ VERBS = {
     "keys": "who may ask the server: create, list and revoke keys",
     "calibrate": "fit the threshold to a false match rate on your own photos",
     "evaluate": "measure: lfw, detection",
+    "sim": "simulated people with known truth: a contact sheet",
     "models": "list, pull, verify, prune and import weights",
     "papers": "the published systems and their status",
     "doctor": "check this installation",
