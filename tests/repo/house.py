@@ -70,7 +70,10 @@ MAY_STAND: dict[str, Callable[[str], bool]] = {
     "cryptography": lambda path: path == "vultus/gallery/vault.py",
     "psycopg": lambda path: path.startswith("vultus/gallery/stores/"),
     "pgvector": lambda path: path.startswith("vultus/gallery/stores/"),
-    "pymilvus": lambda path: path.startswith("vultus/gallery/stores/"),
+    **dict.fromkeys(
+        ("pymilvus", "milvus_lite", "grpc"),  # grpc: comes with pymilvus, whose errors are partly its
+        lambda path: path.startswith("vultus/gallery/stores/"),
+    ),
     "faiss": lambda path: path.startswith("vultus/gallery/search/"),
     "usearch": lambda path: path.startswith("vultus/gallery/search/"),
     "ray": lambda path: room_of(path) in {"pipeline", "train"},

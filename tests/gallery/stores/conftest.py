@@ -8,17 +8,24 @@ from typing import Any
 
 import pytest
 
-from tests.gallery.stores.servers import PostgresServer
+from tests.gallery.stores.servers import MilvusServer, PostgresServer
 from vultus.gallery.stores.opened import store_for
 from vultus.gallery.stores.schema import Row, Store
 
-KINDS = ("sqlite", "postgres")
+SHARED = ("sqlite", "postgres", "milvus")  # several processes may use one at once
+KINDS = (*SHARED, "lite")
 _numbers = itertools.count()
 
 
 @pytest.fixture(params=KINDS)
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
+def url(request: pytest.FixtureRequest) -> str:
     """The URL of a gallery that is not there yet."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture(params=SHARED)
+def shared_url(request: pytest.FixtureRequest) -> str:
+    """The same, for the kinds that several processes may use at once."""
     return request.getfixturevalue(f"{request.param}_url")
 
 
@@ -40,6 +47,27 @@ def postgres_url(postgres_server) -> Iterator[str]:
     schema = f"gallery_{next(_numbers)}"
     yield f"{postgres_server.url}?schema={schema}"
     postgres_server.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+@pytest.fixture(scope="session")
+def milvus_server() -> Iterator[MilvusServer]:
+    """One server for the whole run; a test that kills it starts it again."""
+    server = MilvusServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def milvus_url(milvus_server) -> Iterator[str]:
+    prefix = f"gallery_{next(_numbers)}"
+    yield f"{milvus_server.url}?prefix={prefix}"
+    milvus_server.drop(prefix)
+
+
+@pytest.fixture
+def lite_url(tmp_path) -> str:
+    pytest.importorskip("milvus_lite")
+    return f"milvus:///{tmp_path / 'people.db'}"
 
 
 @pytest.fixture

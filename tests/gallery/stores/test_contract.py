@@ -307,7 +307,8 @@ def test_closed_it_opens_again(store) -> None:
         assert view.count("people") == 1
 
 
-def test_two_processes_write_at_once_and_none_is_lost(store, url) -> None:
+def test_two_processes_write_at_once_and_none_is_lost(shared_url) -> None:
+    url, store = shared_url, store_for(shared_url)
     count = 8
     revisions = [store.revision()]
     writers = [_writer(url, who, count) for who in ("a", "b")]
@@ -327,6 +328,7 @@ def test_two_processes_write_at_once_and_none_is_lost(store, url) -> None:
     assert [row["seq"] for row in changes] == list(range(1, 6 * count + 1))
     by_write = [{row["revision"] for row in changes[i : i + 3]} for i in range(0, len(changes), 3)]
     assert all(len(revision) == 1 for revision in by_write)
+    store.close()
 
 
 def test_threads_share_one_store(store) -> None:
@@ -354,7 +356,8 @@ def test_threads_share_one_store(store) -> None:
         assert view.count("people") == 16
 
 
-def test_killed_in_the_middle_of_writes_what_was_acknowledged_is_there(store, url) -> None:
+def test_killed_in_the_middle_of_writes_what_was_acknowledged_is_there(url) -> None:
+    store = store_for(url)
     rng = np.random.default_rng(0)
     for round_ in range(3):
         process = _writer(url, f"round {round_}", 100_000)
@@ -376,6 +379,7 @@ def test_killed_in_the_middle_of_writes_what_was_acknowledged_is_there(store, ur
         with store.write() as edit:
             edit.put("people", person(f"after {round_}"))
         assert store.damage() == []
+        store.close()  # milvus-lite: so that the next process may open it
 
 
 def test_deleted_bytes_are_in_no_file_after_compact(store, url) -> None:

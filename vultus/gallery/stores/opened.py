@@ -11,15 +11,16 @@ from vultus.gallery.stores.sqlite_file import SqliteFile
 
 __all__ = ["store_for"]
 
-KINDS = "a file, sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE"
+KINDS = "a file, sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE, milvus://HOST:PORT or milvus:///FILE.db"
 
 
 def store_for(url_or_path: str | PathLike[str]) -> Store:
     """The store of that name; nothing is opened or made yet.
 
     Args:
-        url_or_path: a file, "sqlite:///file" (three slashes: relative, four: absolute), or
-            "postgresql://user:password@host:port/database?schema=name".
+        url_or_path: a file, "sqlite:///file" (three slashes: relative, four: absolute),
+            "postgresql://user:password@host:port/database?schema=name",
+            "milvus://host:port/database?prefix=name&token=..." or "milvus:///file.db".
 
     Raises:
         InputError: if the URL names no kind of store, or no place.
@@ -39,6 +40,10 @@ def store_for(url_or_path: str | PathLike[str]) -> Store:
         from vultus.gallery.stores.postgres import Postgres  # its packages are an extra
 
         return Postgres(text)
+    if scheme == "milvus":
+        from vultus.gallery.stores.milvus import Milvus
+
+        return Milvus(text)
     raise InputError(f"gallery: expected {KINDS}, got a URL of the unknown kind {scheme!r}")
 
 
