@@ -1,4 +1,4 @@
-"""Servers of this test run's own that can be killed and started again: PostgreSQL, and Milvus as milvus-lite serves it."""
+"""Servers of this test run's own that can be killed and started: PostgreSQL, and Milvus as milvus-lite serves it."""
 
 from __future__ import annotations
 

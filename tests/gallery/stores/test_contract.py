@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 import subprocess
 import sys
@@ -309,7 +310,7 @@ def test_closed_it_opens_again(store) -> None:
 
 def test_two_processes_write_at_once_and_none_is_lost(shared_url) -> None:
     url, store = shared_url, store_for(shared_url)
-    count = 8
+    count = 5
     revisions = [store.revision()]
     writers = [_writer(url, who, count) for who in ("a", "b")]
     deadline = time.monotonic() + 60
@@ -359,7 +360,7 @@ def test_threads_share_one_store(store) -> None:
 def test_killed_in_the_middle_of_writes_what_was_acknowledged_is_there(url) -> None:
     store = store_for(url)
     rng = np.random.default_rng(0)
-    for round_ in range(3):
+    for round_ in range(2 if url.startswith("milvus") else 3):  # their processes take long to start
         process = _writer(url, f"round {round_}", 100_000)
         process.stdout.readline()  # the first write is kept
         time.sleep(float(rng.uniform(0.0, 0.15)))
@@ -384,14 +385,14 @@ def test_killed_in_the_middle_of_writes_what_was_acknowledged_is_there(url) -> N
 
 def test_deleted_bytes_are_in_no_file_after_compact(store, url) -> None:
     rng = np.random.default_rng(1)
-    vectors = [rng.bytes(2048) for _ in range(120)]
-    names = [f"Secret Name {i:03} " + rng.bytes(12).hex() for i in range(120)]
+    vectors = [rng.bytes(2048) for _ in range(60)]
+    names = [f"Secret Name {i:03} " + rng.bytes(12).hex() for i in range(60)]
     with store.write() as edit:
-        for i in rng.permutation(120).tolist():
+        for i in rng.permutation(60).tolist():
             edit.put("people", person(f"{i:03}", names[i]))
             edit.put("templates", template(f"{i:03}", vector=vectors[i]))
             edit.put("keys", {"owner": f"{i:03}", "wrapped": vectors[i][:40], "made_at": "t"})
-    for i in range(0, 120, 2):
+    for i in range(0, 60, 2):
         with store.write() as edit:
             for table, column in (("people", "id"), ("templates", "person_id"), ("keys", "owner")):
                 edit.delete(table, **{column: f"{i:03}"})
@@ -399,14 +400,17 @@ def test_deleted_bytes_are_in_no_file_after_compact(store, url) -> None:
                 edit.put("people", person(f"{i + 1:03}", "replaced"))
                 edit.put("templates", template(f"{i + 1:03}", vector=b"\1" * 2048))
     store.compact()
-    data = b"".join(file.read_bytes() for file in store.files())
-    for i in range(120):
+    files = store.files()
+    data = b"".join(file.read_bytes() for file in files)
+    for i in range(60):
         gone = i % 2 == 0 or i % 20 == 1
-        for secret in (vectors[i][:16], vectors[i][1000:1016], vectors[i][-16:], names[i].encode()):
-            if gone and not (i % 20 == 1 and secret == vectors[i][:16]):  # that key is still there
-                assert secret not in data, i
+        raw = [vectors[i][at : at + 48] for at in (48, 960, 1920)]  # as they are, and as base64 writes them
+        for secret in (*raw, *map(base64.b64encode, raw), names[i].encode()):
+            assert not (gone and secret in data), i
+        if files and not gone:
+            assert names[i].encode() in data  # what is there can be read: nothing hides it
     with store.read() as view:
-        assert view.count("templates") == 60
+        assert view.count("templates") == 30
         assert view.get("templates", "003", "s")["vector"] == vectors[3]
     assert store.damage() == []
     store.compact()  # with nothing to do

@@ -216,6 +216,10 @@ class Link:
             self.call("load_collection", name)
             self._known.add(name)
 
+    def knows(self, name: str) -> bool:
+        """Whether this collection was found before."""
+        return name in self._known
+
     def usable(self) -> bool:
         """Whether no error came."""
         return not self.failed

@@ -65,7 +65,7 @@ class State:
 def newest(link: Link) -> State | None:
     """The newest commit, or None when there is no gallery."""
     name = link.place.name("commits")
-    if name not in link._known and not link.has(name):
+    if not link.knows(name) and not link.has(name):
         return None
     link.load(name)
     found = link.page(name, "revision >= 0", ["revision", "number", "body"])
@@ -226,6 +226,8 @@ class MilvusEdit(MilvusRows):
                 groups = [f"pk in [{some}] and {groups[0]}" for some in listed]
             for condition in groups:
                 found = link.page(name, condition, ["person", "born", "died", "vector"])
+                if found:
+                    self._state.numbers["stale"] = self._revision
                 link.put(name, [{**e, "died": self._revision} for e in found if e["born"] != self._revision])
                 self._remove(name, [e["pk"] for e in found if e["born"] == self._revision])
 
@@ -271,11 +273,14 @@ def bodies(link: Link, state: State, entities: Sequence[dict[str, Any]]) -> list
 def clean(link: Link, state: State) -> None:
     """Take away what a writer left that did not commit."""
     r = state.revision
-    for name in (state.rows(link), *vector_names(link, state)):
+    rows, half = state.rows(link), f"born > {r} or (died > {r} and died < {NEVER})"
+    link.load(rows)
+    if not link.page(rows, half, [], 1):
+        return
+    for name in (*vector_names(link, state), rows):  # the rows last: as long as they are there, this is done again
         link.load(name)
-        if link.page(name, f"born > {r}", [], 1):
-            link.remove(name, f"born > {r}")
-        fields = _WHOLE if name == state.rows(link) else ["person", "born", "died", "vector"]
+        link.remove(name, f"born > {r}")
+        fields = _WHOLE if name == rows else ["person", "born", "died", "vector"]
         undead = link.page(name, f"died > {r} and died < {NEVER}", fields)
         link.put(name, [{**entity, "died": NEVER} for entity in undead])
 

@@ -14,7 +14,7 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -72,13 +72,13 @@ class Turn:
 
 
 @contextlib.contextmanager
-def taken(link: Link, newest: int) -> Iterator[Turn]:
-    """Wait for the right to write; `newest` is the number of the newest commit, which the turn's is above.
+def taken(link: Link, newest: Callable[[], int]) -> Iterator[Turn]:
+    """Wait for the right to write; `newest` gives the number of the newest commit, which the turn's is above.
 
     Raises:
         StoreError: if others write for `BUSY_SECONDS`.
     """
-    turn = Turn(link, newest + 1, uuid.uuid4().hex)
+    turn = Turn(link, 1, uuid.uuid4().hex)
     with _locked(link.place) as host:
         if link.place.file is not None or not host:
             yield turn
@@ -86,7 +86,8 @@ def taken(link: Link, newest: int) -> Iterator[Turn]:
         turn.host = host
         tickets = link.place.name("tickets")
         try:
-            _draw(turn, tickets, newest)
+            link.load(tickets)
+            _draw(turn, tickets, newest())
             yield turn
         finally:
             with contextlib.suppress(StoreError):  # it will be taken away

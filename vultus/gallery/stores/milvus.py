@@ -219,7 +219,7 @@ class Milvus:
             return state
         for kind in ("tickets", "rows_0", "commits"):
             link.make(self._place.name(kind), kind.partition("_")[0])
-        with taken(link, 0) as turn:
+        with taken(link, lambda: 0) as turn:
             state = newest(link)  # somebody may have been faster
             if state is None:
                 state = State(number=turn.number)
@@ -230,9 +230,9 @@ class Milvus:
     def _writing(self) -> Iterator[tuple[Link, Turn, State]]:
         """The right to write, and the state to begin with, without what a killed writer left."""
         with self._pool.turn(opening.BUSY_SECONDS), self._pool.connected() as link:
-            before = self._made(link)
-            link.load(self._place.name("tickets"))
-            with taken(link, before.number) as turn:
+            if not link.knows(self._place.name("commits")):
+                self._made(link)
+            with taken(link, lambda: self._made(link).number) as turn:
                 state = self._made(link)
                 turn.number = max(turn.number, state.number + 1)
                 clean(link, state)
