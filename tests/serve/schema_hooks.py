@@ -17,3 +17,13 @@ PICTURES = st.builds(
 for kind in ("image/png", "image/jpeg", "image/webp"):
     schemathesis.openapi.media_type(kind, PICTURES)
 schemathesis.openapi.format("picture-base64", PICTURES.map(lambda data: base64.b64encode(data).decode()))
+
+
+@schemathesis.hook
+def filter_case(context, case):
+    """Not counted as valid: schemathesis 4.32 fills the name of a form with "", against the document's minLength of 1.
+
+    Sent as an invalid one it is still tried.
+    """
+    empty = isinstance(case.body, dict) and case.body.get("name") == ""
+    return not (empty and case.meta is not None and case.meta.generation.mode.is_positive)
