@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tests.gallery.stores.servers import MilvusServer, PostgresServer
+from vultus.gallery.stores._milvus_open import parse
+from vultus.gallery.stores._milvus_turn import lock_file
 from vultus.gallery.stores.opened import store_for
 from vultus.gallery.stores.schema import Row, Store
 
@@ -60,8 +62,10 @@ def milvus_server() -> Iterator[MilvusServer]:
 @pytest.fixture
 def milvus_url(milvus_server) -> Iterator[str]:
     prefix = f"gallery_{next(_numbers)}"
-    yield f"{milvus_server.url}?prefix={prefix}"
+    url = f"{milvus_server.url}?prefix={prefix}"
+    yield url
     milvus_server.drop(prefix)
+    lock_file(parse(url)).unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from vultus.errors import StoreError
 from vultus.gallery.stores import _milvus_open
 from vultus.gallery.stores._milvus_open import Link, Place
 
-__all__ = ["LEASE_SECONDS", "Turn", "taken"]
+__all__ = ["LEASE_SECONDS", "Turn", "lock_file", "taken"]
 
 LEASE_SECONDS = 30.0
 
@@ -131,6 +131,14 @@ def _draw(turn: Turn, tickets: str, newest: int) -> None:
         time.sleep(0.05)
 
 
+def lock_file(place: Place) -> Path:
+    """The file that writers of one machine lock."""
+    if place.file:
+        return place.file / "WRITER"
+    digest = blake2b(f"{place.uri}/{place.database} {place.prefix}".encode(), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir()) / f"vultus-{os.getuid()}-{digest}.lock"
+
+
 @contextlib.contextmanager
 def _locked(place: Place) -> Iterator[str]:
     """The lock that writers of one machine hold; gives a name that all of them share and no other machine has."""
@@ -139,9 +147,7 @@ def _locked(place: Place) -> Iterator[str]:
     except ImportError:  # Windows: each process is a machine of its own
         yield f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}"
         return
-    what = str(place.file) if place.file else f"{place.uri}/{place.database}"
-    digest = blake2b(f"{what} {place.prefix}".encode(), digest_size=8).hexdigest()
-    file = Path(tempfile.gettempdir()) / f"vultus-{os.getuid()}-{digest}.lock"
+    file = lock_file(place)
     number = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         deadline = time.monotonic() + _milvus_open.BUSY_SECONDS
