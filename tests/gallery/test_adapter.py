@@ -74,6 +74,7 @@ def test_a_linear_relation_with_noise_loses_little_and_says_how_much(linear):
     same = made.report.metrics["same_crop.cosine"]
     assert 0.9 < same.low <= same.value <= same.high < 1
     lost = made.report.metrics["adapted_target.gain_over_target_target_1e-3"]
+    assert "threshold for 1e-2 gives 0.01" in made.report.words()
     assert -0.2 < lost.low <= lost.value <= lost.high < 0.05
     assert made(old).shape == new.shape
     np.testing.assert_allclose(np.linalg.norm(made(old), axis=1), 1, atol=1e-5)

@@ -17,7 +17,7 @@ from tests.pipeline.jobs import SPACE, FakeEngine, MemorySink, Pipe, made
 from vultus.errors import InputError, SpaceMismatch, StoreError
 from vultus.gallery import open_gallery
 from vultus.io.datasets.webdataset import ShardWriter
-from vultus.pipeline._engines import Lost, engine
+from vultus.pipeline._engines import Lost, RayEngine, engine
 from vultus.pipeline._sinks import _indices, _spans, read_part
 from vultus.pipeline._work import Spec, joined
 from vultus.pipeline.spread import FolderSink, GallerySink, plan, read_parts, spread
@@ -170,6 +170,13 @@ def test_an_error_of_ours_stops_the_job_and_frees_the_engine(tmp_path):
         total(spread(Pipe(), chunks, sink, engine=FakeEngine(lambda chunk, n: made(chunk, "other@1"))))
     with pytest.raises(InputError, match="local or ray"):
         engine("spark", Spec.of)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:99999"])
+def test_a_cluster_that_is_not_there_is_told_at_once(address):
+    pytest.importorskip("ray")
+    with pytest.raises(StoreError, match="could not join it"):
+        RayEngine(Spec.of(Pipe()), address)
 
 
 def test_joined_pictures_are_the_chunk(tmp_path):

@@ -57,17 +57,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Embed every face of every photo."""
-    many = args.gallery is not None or (args.out is not None and not Path(args.out).suffix)
+    place = Path(args.out or "")
+    many = args.gallery is not None or (args.out is not None and (place.is_dir() or not place.suffix))
     tars = [word for word in args.photos if word.lower().endswith(".tar")]
     if many:
         return _run_many(args, tars)
     if tars or args.engine != "local" or args.ray_address:
         what = tars[0] if tars else "--engine ray"
-        raise InputError(f"{what}: expected --gallery URL or --out FOLDER with it, got neither")
+        raise InputError(f"{what}: expected --gallery URL or --out FOLDER (a name without a suffix) with it")
     if args.out is not None:
-        if Path(args.out).suffix != ".npz":
+        if place.suffix != ".npz":
             raise InputError(f"--out: expected a file name ending in .npz, or a folder, got {args.out!r}")
-        _output.make_folder(_output.writable(Path(args.out).parent))
+        _output.make_folder(_output.writable(place.parent))
     return _run_few(args)
 
 

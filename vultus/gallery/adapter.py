@@ -86,9 +86,11 @@ class AdapterReport:
         """The loss in one sentence."""
         at = self.metrics["adapted_target.tar_at_far_1e-2"], self.metrics["target_target.tar_at_far_1e-2"]
         (mine, new), old = at, self.metrics["source_source.tar_at_far_1e-2"]
+        shift = self.metrics.get("adapted_target.far_at_target_1e-2")
+        shifted = f"; the new model's threshold for 1e-2 gives {shift.value:.2g} here" if shift and shift.value else ""
         return (
             f"at a false accept rate of 1e-2, {_share(mine)} of the photographs of a known person match an adapted "
-            f"gallery, {_share(new)} one embedded anew and {_share(old)} the old one with the old model "
+            f"gallery, {_share(new)} one embedded anew and {_share(old)} the old one with the old model{shifted} "
             f"({self.test_pictures:,} pictures of {self.test_subjects:,} people the adapter has never seen)"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -15,6 +16,7 @@ from vultus.pipeline._work import Chunk, Part, Spec, embed_chunk
 from vultus.zoo.session import default_threads
 
 _STORE_BYTES = 256 * 1024 * 1024  # of a Ray that is started here: parts are small and taken out at once
+_KNOCK_S = 5.0
 _RETRIES = 3  # by Ray itself, when a worker or a machine is lost
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
@@ -174,8 +176,11 @@ def _start(ray: Any, address: str, threads: int | None) -> None:
             "object_store_memory": _STORE_BYTES,
         }
     try:
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if host and port.isdecimal():  # Ray itself would knock at a door that nobody opens for a quarter of an hour
+            socket.create_connection((host, int(port)), _KNOCK_S).close()
         ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OSError, OverflowError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(
             f"{address}: expected the address of a Ray cluster, could not join it: {first}; start one with `ray start "
