@@ -98,7 +98,7 @@ def test_wrong_usage_is_one_sentence_and_one_document(vultus, words, expected) -
         (["identify", "PHOTO", "-k", "0"], "InputError"),
         (["identify", "PHOTO", "--gallery", "nowhere.db"], "InputError"),
         (["identify", "PHOTO", "--gallery", "sqlite:///nowhere.db"], "InputError"),
-        (["identify", "PHOTO", "--gallery", "milvus://host"], "InputError"),
+        (["identify", "PHOTO", "--gallery", "mysql://host"], "InputError"),
         (["identify", "PHOTO", "--gallery", "EMPTY_FOLDER"], "StoreError"),
         (["calibrate", ""], "InputError"),
         (["calibrate", "nowhere"], "InputError"),
