@@ -112,7 +112,7 @@ def test_ctrl_c_between_people_keeps_the_finished_ones(vultus, models_home, acto
     people.mkdir()
     for actor in actors[:3]:
         (people / actor.name).symlink_to(actor)
-    whole = Gallery.enroll
+    whole = Gallery.enroll_faces
 
     def second_is_interrupted(self, name, *args, **options):
         if name == actors[1].name:
@@ -120,7 +120,7 @@ def test_ctrl_c_between_people_keeps_the_finished_ones(vultus, models_home, acto
         return whole(self, name, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Gallery, "enroll", second_is_interrupted)
+        patch.setattr(Gallery, "enroll_faces", second_is_interrupted)
         said = vultus("enroll", people, "--gallery", file, "--json")
     assert said.code == 130
     assert said.document["error"]["code"] == "Interrupted"
