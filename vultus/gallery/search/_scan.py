@@ -59,12 +59,13 @@ def quantized(vectors: F32) -> Columns:
 
 def scan(rows: Rows, what: Allowed, best: Best, *, column: str, per_row: bool) -> None:
     """Offer the score of every allowed row with every query to `best`; `column` is "vector" or "int8"."""
+    count = len(what.queries)
+    room = np.empty(count * max(FIRST_PIECE, min(LARGEST_PIECE, LARGEST_SCORES // count)), np.float32)
     for numbers, chosen in _pieces(rows, what, column):
-        values = chosen[column]
+        scores = room[: count * len(numbers)].reshape(count, -1)  # one place for all scores: it stays in the cache
+        np.matmul(what.queries, chosen[column].astype(np.float32, copy=False).T, out=scores)
         if column == "int8":
-            scores = (what.queries @ values.astype(np.float32).T) * chosen["scale"]
-        else:
-            scores = what.queries @ values.T
+            scores *= chosen["scale"]
         if what.mask is not None and not what.gather:
             scores[:, ~what.mask[numbers]] = -np.inf
         best.offer(scores, numbers, numbers if per_row else chosen["group"])
