@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _Usage as error:
         return _report("Usage", str(error), USAGE, as_json)
     except KeyboardInterrupt:
-        text = "nothing half-written is left; run the same command again (enroll, embed and migrate go on where they stopped)"
+        text = "nothing half-written is left; run the same command again (enroll, embed, migrate go on where they were)"
         return _report("Interrupted", text, INTERRUPTED, as_json)
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         _abandon_stdout()
