@@ -28,9 +28,12 @@ def _missing(what: str) -> None:
     pytest.skip(words)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The browser, started once."""
+    """The browser, started once a file: while it lives, its driver's event loop runs in this thread.
+
+    Kept for the whole session it would let every later test fail that calls `asyncio.run`.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         _missing("chromium is not there: apt-get install chromium")
