@@ -12,6 +12,8 @@ more than R codes nearer than its own.
 
 from __future__ import annotations
 
+import threading
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +35,7 @@ FAR = np.uint16(BITS + 1)
 
 U64 = NDArray[np.uint64]
 U16 = NDArray[np.uint16]
+_mine = threading.local()
 
 
 class Signs:
@@ -74,6 +77,7 @@ def laid_out(words: U64) -> U64:
     return np.ascontiguousarray(words) if kernel() == "faiss" else np.asfortranarray(words)
 
 
+@lru_cache(maxsize=1)
 def kernel() -> str:
     """Which kernel compares codes: "faiss" where it is installed, else "numpy"; both give the same distances."""
     try:
@@ -94,12 +98,11 @@ def candidates(rows: Rows, code: U64, allowed: NDArray[np.bool_] | None, need: i
         threads: how many share the work.
     """
     compare = _numpy_distances if kernel() == "numpy" else _faiss_distances
-    parts = []
-    for _, piece in rows.pieces("code"):
+    distances = np.empty(len(rows), np.uint16)
+    for first, piece in rows.pieces("code"):
         cuts = np.linspace(0, len(piece), (threads if len(piece) > TILE else 1) + 1).astype(int)
-        shares = [piece[start:end] for start, end in pairwise(cuts)]
-        parts += _threads.spread(lambda share: compare(share, code), shares)
-    distances = np.concatenate(parts)
+        shares = [(piece[start:end], distances[first + start : first + end]) for start, end in pairwise(cuts)]
+        _threads.spread(lambda share: compare(share[0], code, share[1]), shares)
     if allowed is not None:
         distances[~allowed] = FAR
     return _nearest(distances, need)
@@ -124,13 +127,13 @@ def _nearest(distances: NDArray[Any], need: int) -> I64:
     return near[found <= np.searchsorted(total, need)]
 
 
-def _numpy_distances(codes: U64, query: U64) -> U16:
-    """Hamming distances of (N, 8) words with (8,) words; fast where the words lie column by column."""
-    out = np.zeros(len(codes), np.uint16)
+def _numpy_distances(codes: U64, query: U64, out: U16) -> None:
+    """Hamming distances of (N, 8) words with (8,) words into (N,); fast where the words lie column by column."""
     changed, ones, few = np.empty(TILE, np.uint64), np.empty(TILE, np.uint8), np.empty(TILE, np.uint8)
     for start in range(0, len(codes), TILE):
         size = min(TILE, len(codes) - start)
-        c, n, f = changed[:size], ones[:size], few[:size]
+        c, n, f, total = changed[:size], ones[:size], few[:size], out[start : start + size]
+        total[:] = 0
         for word in range(WORDS):
             np.bitwise_xor(codes[start : start + size, word], query[word], out=c)
             if word % 3 == 0:
@@ -138,17 +141,21 @@ def _numpy_distances(codes: U64, query: U64) -> U16:
             else:
                 np.add(f, np.bitwise_count(c, out=n), out=f)  # at most three words: 192 fits into a byte
             if word % 3 == 2 or word == WORDS - 1:
-                out[start : start + size] += f
-    return out
+                total += f
 
 
-def _faiss_distances(codes: U64, query: U64) -> NDArray[np.int32]:
+def _faiss_distances(codes: U64, query: U64, out: U16) -> None:
     """The same by FAISS, which wants the words row by row."""
     import faiss
 
     library: Any = faiss
-    out = np.empty(len(codes), np.int32)
-    plain = np.ascontiguousarray(codes)
-    ours, theirs, to = (library.swig_ptr(array) for array in (query.view(np.uint8), plain.view(np.uint8), out))
-    library.hammings(ours, theirs, 1, len(plain), BITS // 8, to)
-    return out
+    if not getattr(_mine, "alone", False) and threading.current_thread() is not threading.main_thread():
+        library.omp_set_num_threads(1)  # of this thread: for one query, its own threads would only wait for each other
+        _mine.alone = True
+    few = np.empty(TILE, np.int32)
+    words = np.ascontiguousarray(codes).view(np.uint8)
+    ours, to = library.swig_ptr(query.view(np.uint8)), library.swig_ptr(few)
+    for start in range(0, len(codes), TILE):
+        tile = words[start : start + TILE]
+        library.hammings(ours, library.swig_ptr(tile), 1, len(tile), BITS // 8, to)
+        out[start : start + len(tile)] = few[: len(tile)]

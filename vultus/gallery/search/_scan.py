@@ -1,7 +1,7 @@
 """Scan every row: float32 by matrix product, or int8 codes whose rounding error is known and therefore harmless.
 
-Rows are taken in pieces that stay in the cache together with their scores; the first pieces are small, so that the bar
-of `Best` is up before the large ones come.
+Rows are taken in pieces, so that no more than a few megabytes of scores are held; the first pieces are small, so that
+the bar of `Best` is up before the large ones come.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from vultus.types import F32
 __all__ = ["Allowed", "exact_scores", "float_slack", "quantized", "ranked", "scan"]
 
 FIRST_PIECE = 256  # rows of the first piece; each is twice the last, up to the largest
-LARGEST_SCORES = 1 << 19  # scores of one piece (rows x queries): 2 MB of float32, which the second-level cache holds
-LARGEST_PIECE = 1 << 16
+LARGEST_SCORES = 1 << 22  # of one piece (rows x queries), 16 MB: in small pieces the threads of a product meet often
+LARGEST_PIECE = 1 << 18
 LARGEST_INT8 = 1 << 12  # rows turned from int8 to float32 at a time
 GATHER_BELOW = 0.25  # a filter that lets less than this share through is followed row by row, else rows are masked
 
@@ -62,7 +62,7 @@ def scan(rows: Rows, what: Allowed, best: Best, *, column: str, per_row: bool) -
     count = len(what.queries)
     room = np.empty(count * max(FIRST_PIECE, min(LARGEST_PIECE, LARGEST_SCORES // count)), np.float32)
     for numbers, chosen in _pieces(rows, what, column):
-        scores = room[: count * len(numbers)].reshape(count, -1)  # one place for all scores: it stays in the cache
+        scores = room[: count * len(numbers)].reshape(count, -1)  # one place for all scores: no new memory each time
         np.matmul(what.queries, chosen[column].astype(np.float32, copy=False).T, out=scores)
         if column == "int8":
             scores *= chosen["scale"]
