@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vultus.gallery import _roster, open_gallery
+from vultus.gallery import _book, _roster, backup, open_gallery
 from vultus.ops.vectors import unit
 from vultus.types import Template
 
@@ -119,3 +119,46 @@ def test_an_index_from_before_a_backup_was_restored_is_not_used(path, monkeypatc
             _enroll(gallery, f"p{seed}", seed)
         assert _found(gallery, 20)[0][0] == "p20"
         assert "p10" not in [name for name, _ in _found(gallery, 10)]
+
+
+def test_changes_that_are_not_kept_any_more_make_it_anew(path, monkeypatch):
+    monkeypatch.setattr(_book, "CHANGES_KEPT", 4)
+    with open_gallery(path) as writer, open_gallery(path) as reader:
+        for seed in range(3):
+            _enroll(writer, f"p{seed}", seed)
+        assert _found(reader, 1)[0][0] == "p1"
+        index = reader._people().index
+        for seed in range(3, 9):
+            _enroll(writer, f"p{seed}", seed)
+        assert _found(reader, 4)[0][0] == "p4"
+        assert reader._people().index is not index
+        with writer.store.read() as rows:
+            assert rows.count("changes") == 4
+
+
+def test_a_gallery_restored_under_a_saved_index_is_not_followed_from_the_middle(tmp_path, monkeypatch):
+    """The same history and a log of changes numbered anew, which has outgrown the number that the index stopped at."""
+    monkeypatch.setattr(_roster, "MANY", 2)
+    path = tmp_path / "people.db"
+    with open_gallery(path) as gallery:
+        for seed in range(4):
+            _enroll(gallery, f"p{seed}", seed)
+        len(gallery)
+    (saved,) = (tmp_path / "people.db.index").iterdir()
+    keep = saved.read_bytes()
+    with open_gallery(path) as gallery:
+        backup.backup(gallery.store, tmp_path / "backup.db")
+    for file in tmp_path.glob("people.db*"):
+        if file.is_file():
+            file.unlink()
+    with open_gallery(path) as gallery:
+        backup.restore(tmp_path / "backup.db", gallery.store)
+    with open_gallery(path) as gallery:
+        for seed in range(20, 40):
+            _enroll(gallery, f"p{seed}", seed)
+    for file in (tmp_path / "people.db.index").iterdir():
+        file.unlink()
+    saved.write_bytes(keep)
+    with open_gallery(path) as gallery:
+        for seed in (1, 20, 22, 39):
+            assert _found(gallery, seed)[0][0] == f"p{seed}"

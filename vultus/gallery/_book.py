@@ -21,7 +21,9 @@ from vultus.gallery.stores.schema import Edit, Row, Rows, checksum
 from vultus.gallery.vault import Vault
 from vultus.types import F32, Identity, Template, checked
 
-__all__ = ["Book", "Pages", "now"]
+__all__ = ["CHANGES_KEPT", "Book", "Pages", "note_change", "now"]
+
+CHANGES_KEPT = 20_000  # an index that is further behind is built again, which costs about as much
 
 
 def now() -> str:
@@ -307,7 +309,7 @@ class Book(Pages):
             row = self.rows.get("people", person_id)
             if row is not None:
                 self._fuse(row, spaces)
-            self.rows.put("changes", {"revision": self.rows.revision(), "person_id": person_id})
+            note_change(self.rows, person_id)
         self._touched.clear()
 
     def _fuse(self, row: Row, spaces: Sequence[str]) -> None:
@@ -350,6 +352,13 @@ class Book(Pages):
     def _put_crop(self, face: StoredFace, crop: bytes) -> None:
         blob = self.vault.seal(self.rows, owner_of(face), crop, f"crop\0{face.id}")
         self.rows.put("crops", {"face_id": face.id, "jpeg": blob})
+
+
+def note_change(rows: Edit, person_id: str) -> None:
+    """Tell the indexes that a person changed; what is older than `CHANGES_KEPT` changes makes an index anew."""
+    (seq,) = rows.put("changes", {"revision": rows.revision(), "person_id": person_id})
+    if seq > CHANGES_KEPT:
+        rows.delete("changes", seq=seq - CHANGES_KEPT)
 
 
 def new_id() -> str:

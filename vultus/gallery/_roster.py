@@ -237,9 +237,12 @@ def _follow(roster: Roster, pages: Pages) -> bool:
     """Bring a roster up to the view; False when it has to be made anew."""
     if pages.space() != roster.space or roster.index is None:
         return False
-    first = pages.rows.after("changes", None, 1)
-    if roster.seq and first and first[0]["seq"] > roster.seq + 1:
-        return False  # rows that it needs were dropped
+    last = pages.rows.get("changes", roster.seq) if roster.seq else None
+    coming = pages.rows.after("changes", (roster.seq,), 1)
+    if roster.seq and (last is None or last["revision"] > roster.revision):
+        return False  # the rows that it needs were dropped, or are those of another history
+    if coming and coming[0]["revision"] <= roster.revision:
+        return False  # numbered anew, as after a backup was restored
     seq, changed = roster.seq, dict[str, None]()
     while rows := pages.rows.after("changes", (seq,), _PAGE):
         seq = rows[-1]["seq"]

@@ -22,6 +22,7 @@ from typing import Any
 
 from vultus.errors import InputError, StoreError
 from vultus.gallery import audit
+from vultus.gallery._book import note_change
 from vultus.gallery._traces import PIECE, Traces
 from vultus.gallery.stores.schema import Edit, Row, Rows, Store
 from vultus.gallery.vault import Vault
@@ -288,7 +289,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _note(job: _Job, edit: Edit, vault: Vault, actor: str, verb: str) -> Row:
     """Tell the index and the audit log, and leave the note that bytes are still to be removed."""
     for key in sorted(job.people):
-        edit.put("changes", {"revision": edit.revision(), "person_id": key})
+        note_change(edit, key)
     job.removed = {table: n for table, n in sorted(job.removed.items()) if n}
     subject = job.owner.removeprefix("face:")
     details = {**job.removed, "receipt": job.id}

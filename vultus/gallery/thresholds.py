@@ -21,7 +21,6 @@ from vultus.types import F32, Metric, is_number
 
 __all__ = [
     "OwnScores",
-    "best_other",
     "expected_fpir",
     "fmr_for_fpir",
     "level",
@@ -30,7 +29,6 @@ __all__ = [
     "weights_of",
 ]
 
-_BLOCK = 1 << 22  # scores held at a time
 _DRAWS, _MANY = 1000, 5000  # of a bootstrap; with more people than that 200 draws give the interval in a second
 
 
@@ -93,18 +91,6 @@ def own_scores(
         owners[several][good],
         n if people is None else people,
     )
-
-
-def best_other(faces: F32, owners: NDArray[np.int64], references: F32) -> F32:
-    """(F,) best score of each face among all (N, D) references but that of its owner; -inf with one person."""
-    best = np.full(len(faces), -np.inf, np.float32)
-    rows = max(1, _BLOCK // max(len(references), 1))
-    for start in range(0, len(faces), rows):
-        part = slice(start, start + rows)
-        scores = faces[part] @ references.T
-        scores[np.arange(len(scores)), owners[part]] = -np.inf
-        best[part] = scores.max(axis=1)
-    return best
 
 
 def level(own: OwnScores, calibration: Calibration, fmr: float) -> SecurityLevel:
