@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,9 +13,12 @@ from vultus.errors import InputError
 from vultus.gallery import _links, audit, corrections
 from vultus.gallery._book import Book, Pages
 from vultus.gallery.records import Entry, Link
+from vultus.gallery.stores.schema import Row
 from vultus.types import Identity
 
 __all__ = ["ByHand", "name_text", "told"]
+
+_STEP = 1000  # rows of the history read at once
 
 
 class ByHand(ABC):
@@ -118,8 +122,14 @@ class ByHand(ABC):
 
     def history(self, limit: int = 50) -> list[Entry]:
         """The newest corrections, newest first."""
+        newest: deque[Row] = deque(maxlen=limit)
         with self.pages() as pages:
-            return [corrections.entry(row) for row in pages.rows.find("undo")[::-1][:limit]]
+            # Numbers only grow, so those after count - limit hold the newest ones; where erasure left gaps, a few more.
+            place: tuple[Any, ...] | None = (max(0, pages.rows.count("undo") - limit),)
+            while rows := pages.rows.after("undo", place, _STEP):
+                newest.extend(rows)
+                place = (rows[-1]["seq"],)
+        return [corrections.entry(row) for row in reversed(newest)]
 
     def undo(self, seq: int | None = None, *, actor: str = "local") -> Entry:
         """Take back the newest correction that stands, or the one of that number.

@@ -17,7 +17,7 @@ from vultus.gallery import Gallery
 from vultus.io.files import read_bytes
 from vultus.io.images import Limits, list_pictures
 from vultus.pipeline._encode import Encoded
-from vultus.pipeline._previews import new_face, previews
+from vultus.pipeline.previews import new_face, previews
 from vultus.types import Identity
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def enroll(
     read: list[tuple[Picture, Encoded]] = []
     for picture, result in zip(fresh, pipe.stream(fresh), strict=True):
         label = str(picture) if isinstance(picture, (str, Path)) else "picture"
-        reason = _unusable(result)
+        reason = unusable(result)
         if reason:
             refused.append((label, reason))
         elif isinstance(result, Encoded) and result.sha256 in seen:
@@ -145,7 +145,7 @@ def _screened(
     return kept, [(str(e.source), reason) for (e, _), reason in zip(usable, reasons, strict=True) if reason]
 
 
-def _unusable(result: Encoded | VultusError) -> str:
+def unusable(result: Encoded | VultusError) -> str:
     """Why a photo cannot be enrolled, or ""."""
     if isinstance(result, VultusError):
         return str(result)

@@ -15,7 +15,7 @@ from vultus.gallery.calibrate import Calibration
 from vultus.gallery.evidence import score_model
 from vultus.gallery.purity import purity
 from vultus.gallery.records import NewFace
-from vultus.pipeline._previews import new_face
+from vultus.pipeline.previews import new_face
 from vultus.types import F32, Metric
 
 if TYPE_CHECKING:

@@ -199,7 +199,7 @@ class Pipeline:
         for template in (one, other):
             if template.space != self.space:
                 raise SpaceMismatch(template.space, self.space)
-        return self._noted(self.calibration.decide(one, other, fmr=fmr))
+        return self.noted(self.calibration.decide(one, other, fmr=fmr))
 
     def enroll(
         self,
@@ -262,7 +262,7 @@ class Pipeline:
         calibration.threshold(fmr if fpir is None else gallery.fmr_for_fpir(fpir))  # also for a picture without faces
         encoded = self._encoded(picture)
         templates = [encoded.template(i) for i in range(len(encoded))]
-        return [self._noted(gallery.identify(t, fmr=fmr, fpir=fpir, calibration=calibration)) for t in templates]
+        return [self.noted(gallery.identify(t, fmr=fmr, fpir=fpir, calibration=calibration)) for t in templates]
 
     def search(self, picture: Picture | Encoded, gallery: Gallery, *, k: int = 5) -> list[list[Match]]:
         """The k most similar people of the gallery for every face of a picture, without a decision."""
@@ -334,7 +334,7 @@ class Pipeline:
         except VultusError as error:
             return error.with_traceback(None)
 
-    def _noted(self, decision: Decision) -> Decision:
+    def noted(self, decision: Decision) -> Decision:
         """Say so when scores were measured on faces aligned in another way: the rate is then an estimate."""
         if self.calibration.origin.alignment == self.alignment:
             return decision

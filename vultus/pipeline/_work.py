@@ -22,7 +22,7 @@ from vultus.errors import InputError, VultusError
 from vultus.io.datasets.webdataset import Fault, Shard
 from vultus.pipeline._encode import Encoded, Parts
 from vultus.pipeline._pipeline import Pipeline
-from vultus.pipeline._previews import previews
+from vultus.pipeline.previews import previews
 from vultus.types import F32
 
 CHUNK = 32  # pictures, on average: about two seconds of one core, so that little is lost with a worker

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from vultus.errors import InputError, VultusError
 from vultus.io import images
 from vultus.pipeline import Encoded, Pipeline
-from vultus.pipeline._previews import previews
+from vultus.pipeline.previews import previews
 from vultus.serve.errors import Problem
 from vultus.serve.limits import Limits
 from vultus.serve.metrics import Metrics

@@ -12,8 +12,8 @@ import numpy as np
 from vultus.errors import VultusError
 from vultus.gallery import Gallery
 from vultus.pipeline import Encoded, Pipeline
-from vultus.pipeline._enroll import _unusable as unusable
-from vultus.pipeline._previews import new_face
+from vultus.pipeline._enroll import unusable
+from vultus.pipeline.previews import new_face
 from vultus.serve.batching import Seen
 from vultus.serve.bodies import Upload
 from vultus.serve.errors import Problem

@@ -38,7 +38,7 @@ class Job:
 
     Attributes:
         id: 16 hex digits.
-        kind: "import", "cluster", "migrate".
+        kind: "import", "cluster".
         owner: id of the key that asked for it.
         state: see `State`.
         done: steps done.

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from vultus.errors import VultusError
 from vultus.gallery.records import Medium
-from vultus.pipeline._previews import new_face
+from vultus.pipeline.previews import new_face
 from vultus.serve import answers, directory, views
 from vultus.serve.attempts import charge
 from vultus.serve.batching import Seen

@@ -52,7 +52,7 @@ def _identified(services: Services, caller: Caller, found: Seen, ask: IdentifyAs
         if near:
             charge(services, caller, f"person {near[0].identity_id}")
         decision = gallery.identify(probe, calibration=pipe.calibration, fmr=fmr, fpir=ask.fpir)
-        made.append((pipe._noted(decision), near))
+        made.append((pipe.noted(decision), near))
         services.metrics.decisions.labels(decision.outcome).inc()
     kept = _kept(services, caller, found, ask.keep)
     faces = [
