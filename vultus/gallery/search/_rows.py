@@ -53,7 +53,7 @@ class Rows:
     def take(self, name: str, rows: I64) -> NDArray[Any]:
         """A copy of some rows of a column."""
         if self._count <= self._base:
-            taken: NDArray[Any] = self._parts[0][name][rows]
+            taken: NDArray[Any] = np.take(self._parts[0][name], rows, axis=0)  # unlike [rows], lets other threads run
             return taken
         late = rows >= self._base
         base, tail = self._parts[0][name], self._parts[1][name]
