@@ -88,6 +88,33 @@ CLAIM = '''"""{cls} against its own baseline, in miniature.
 
 {paper}
 """
+
+from __future__ import annotations
+
+import numpy as np
+
+from vultus.claims import ClaimResult, Context, claim
+
+
+@claim(paper=0, minutes=10, scale="nano", seeds=3)  # (fill in: number of the paper, minutes)
+def {name}(ctx: Context) -> ClaimResult:
+    """(fill in: what is better than what, by which measure, in one sentence)."""
+    arms = ctx.step("measure", _measure, ctx.scale, ctx.seeds)
+    return ClaimResult(
+        arms,
+        method="method",
+        baseline="baseline",
+        units=range(arms["method"].shape[1]),
+        unit="person",
+        metric="(fill in: what the numbers are)",
+        higher_is_better=True,
+        data="sim",
+    )
+
+
+def _measure(scale: str, seeds: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """(fill in: (seeds, people) numbers of the arms method and baseline, from the same data and budget)."""
+    return {{}}
 '''
 
 

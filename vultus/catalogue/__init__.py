@@ -107,6 +107,9 @@ class Paper:
         methods: names of the catalogue rows that exist for it so far.
         claim: name of its claim, or "" while there is none.
         status: planned, wired, shown or not-shown.
+        figure: what the newest result of its claim says, in half a sentence, or "".
+        scale: the scale of that result: nano or mini.
+        date: when it was measured, as 2026-11-25.
     """
 
     number: int
@@ -116,6 +119,9 @@ class Paper:
     methods: tuple[str, ...]
     claim: str
     status: str
+    figure: str = ""
+    scale: str = ""
+    date: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "methods", tuple(self.methods))

@@ -32,10 +32,13 @@ def run(args: argparse.Namespace) -> int:
         _output.print_json([asdict(paper) for paper in chosen])
         return 0
     more = ("room", "methods") if _output.wide() else ()
-    table = _output.table(">no", "=name", "=status", "title", *more)
+    shown = any(paper.figure for paper in chosen)
+    table = _output.table(">no", "=name", "=status", "title", *more, *(["newest figure"] if shown else []))
     for paper in chosen:
-        extra = (paper.room, ", ".join(paper.methods))
-        table.add(str(paper.number), paper.name, paper.status, paper.title, *extra[: len(more)])
+        extra = [paper.room, ", ".join(paper.methods)][: len(more)]
+        figure = f"{paper.figure} ({paper.scale}, {paper.date})" if paper.figure else ""
+        extra += [figure] if shown else []
+        table.add(str(paper.number), paper.name, paper.status, paper.title, *extra)
     _output.console().print(table)
     counts = Counter(paper.status for paper in chosen)
     _output.say(f"{len(chosen)} papers: " + ", ".join(f"{counts[s]} {s}" for s in catalogue.PAPER_STATUS if counts[s]))

@@ -1,0 +1,112 @@
+"""Arms and gains with their intervals, as one SVG: no script, no font file, no request; light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+__all__ = ["SIM", "short", "svg"]
+
+SIM = "simulated data: shows the mechanism, not field accuracy"
+
+_WIDTH, _LEFT, _RIGHT, _ROW, _HEAD, _FOOT = 720, 190, 120, 30, 30, 44
+_STYLE = (
+    "svg.claim{--i:#16181b;--s:#565c64;--g:#dfdcd4;--m:#1d5fb4;--b:#565c64;--c:#bf4417;"
+    'font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",Arial,sans-serif}'
+    "@media(prefers-color-scheme:dark){svg.claim{--i:#ecebe6;--s:#a3a9b1;--g:#3a3f47;--m:#7fb4f5;--b:#a3a9b1;--c:#f3946c}}"
+    "svg.claim text{fill:var(--i);font-size:14px}svg.claim .tick,svg.claim .soft{fill:var(--s);font-size:12px}"
+    "svg.claim .title{font-weight:600}svg.claim path{fill:none;stroke-linecap:round}"
+    "svg.claim .grid{stroke:var(--g)}svg.claim .zero{stroke:var(--i);stroke-dasharray:3 4}"
+    "svg.claim .method{--k:var(--m)}svg.claim .baseline,svg.claim .arm{--k:var(--b)}svg.claim .control{--k:var(--c)}"
+    "svg.claim .span{stroke:var(--k);stroke-width:3}svg.claim .dot{fill:var(--k)}"
+)
+
+Rows = list[tuple[str, Mapping[str, Any], str]]
+
+
+def svg(document: Mapping[str, Any]) -> str:
+    """Two panels: the mean of every arm, and what method and controls gain over the baseline.
+
+    Args:
+        document: the result of a claim, as `vultus.claims.run` writes it.
+
+    Returns:
+        One <svg> element; "" for a document without arms (stopped or refused).
+    """
+    arms: Mapping[str, Any] = document.get("arms") or {}
+    if not arms or not document.get("effect"):
+        return ""
+    roles = {document["method"]: "method", document["baseline"]: "baseline"}
+    roles |= dict.fromkeys(document["controls"], "control")
+    means: Rows = [(name, metric, roles.get(name, "arm")) for name, metric in arms.items()]
+    gains: Rows = [(f"{document['method']} (the method)", document["effect"], "method")]
+    gains += [(f"{name} (a control)", metric, "control") for name, metric in document["controls"].items()]
+    better = "higher" if document["higher_is_better"] else "lower"
+    upper, height = _panel(f"{document['metric']}; {better} is better", means, 0, zero=False)
+    title = f"gain over {document['baseline']}; right of 0 is better"
+    lower, total = _panel(title, gains, height, zero=True)
+    words = _words(document)
+    foot = f'<text class="soft" x="0" y="{total + 8}">{escape(words)}</text>'
+    label = escape(f"{document['claim']}: {document['status']}; {words}", quote=True)
+    return (
+        f'<svg class="claim" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {total + 16}" role="img" '
+        f'aria-label="{label}"><style>{_STYLE}</style>{upper}{lower}{foot}</svg>'
+    )
+
+
+def short(value: float) -> str:
+    """A number with three digits that count, and a real minus sign."""
+    return f"{value:.3g}".replace("-", "−")
+
+
+def _words(document: Mapping[str, Any]) -> str:
+    seeds = f"{len(document['seeds'])} seeds, {document['n_units']} {document['unit']}s"
+    tier = SIM if document["data"] == "sim" else "real data"
+    return f"dots: means, lines: 95 % intervals; {seeds}; {document['scale']} scale; {tier}"
+
+
+def _panel(title: str, rows: Rows, top: int, *, zero: bool) -> tuple[str, int]:
+    """One panel from `top` down, and where it ends."""
+    numbers = [m[key] for _, m, _ in rows for key in ("value", "low", "high") if m[key] is not None]
+    low, high = _limits(numbers + ([0.0] if zero else []))
+    floor = top + _HEAD + _ROW * len(rows)
+
+    def at(value: float) -> float:
+        return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+
+    parts = [f'<text class="title" x="0" y="{top + 18}">{escape(title)}</text>']
+    for tick, words in _ticks(low, high):
+        parts.append(f'<path class="grid" d="M{at(tick):.1f} {top + _HEAD}V{floor}"/>')
+        parts.append(f'<text class="tick" x="{at(tick):.1f}" y="{floor + 16}" text-anchor="middle">{words}</text>')
+    if zero:
+        parts.append(f'<path class="zero" d="M{at(0):.1f} {top + _HEAD}V{floor}"/>')
+    for index, (name, metric, role) in enumerate(rows):
+        parts += _row(name, metric, role, top + _HEAD + _ROW * index + _ROW // 2, at)
+    return "".join(parts), floor + _FOOT
+
+
+def _row(name: str, metric: Mapping[str, Any], role: str, y: int, at: Any) -> Iterable[str]:
+    shown = name if len(name) <= 26 else name[:25] + "…"
+    yield f'<text x="{_LEFT - 14}" y="{y + 5}" text-anchor="end">{escape(shown)}</text>'
+    words = short(metric["value"])
+    if metric["low"] is not None and metric["high"] is not None:
+        yield f'<path class="span {role}" d="M{at(metric["low"]):.1f} {y}H{at(metric["high"]):.1f}"/>'
+        words += f" [{short(metric['low'])}, {short(metric['high'])}]"
+    yield f'<circle class="dot {role}" cx="{at(metric["value"]):.1f}" cy="{y}" r="5.5"/>'
+    yield f'<text class="tick" x="{_WIDTH}" y="{y + 4}" text-anchor="end">{words}</text>'
+
+
+def _limits(numbers: list[float]) -> tuple[float, float]:
+    low, high = min(numbers), max(numbers)
+    room = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def _ticks(low: float, high: float) -> list[tuple[float, str]]:
+    rough = (high - low) / 4
+    scale = 10.0 ** math.floor(math.log10(rough))
+    step = scale * min(m for m in (1, 2, 2.5, 5, 10) if m * scale >= rough * 0.999)
+    count = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    return [(k * step, short(round(k * step, 12))) for k in count]
