@@ -171,7 +171,7 @@ def _with_row(toml: Path, words: dict[str, str], recipe: bool, misuse: str) -> s
             raise Refusal(f"{file.name} has a row {words['name']!r} already; nothing was written")
     row = ROW.format(**words)
     row += f'recipe = "{words["recipe"]}"\n' if recipe else ""
-    row += f'misuse = "{misuse}"\n' if misuse else ""
+    row += f'misuse = "{misuse}"\nscopes = ["(fill in: some of vultus.types.SCOPES)"]\n' if misuse else ""
     return before.rstrip("\n") + "\n" + row
 
 

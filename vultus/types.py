@@ -10,36 +10,52 @@ Axes and orders (they hold everywhere):
 
 from __future__ import annotations
 
+import hashlib
+import json
 import numbers
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.errors import InputError
+from vultus.errors import InputError, Refused
 
 __all__ = [
+    "BASIS_KINDS",
     "F32",
+    "SCOPES",
     "U8",
+    "Basis",
     "ComparisonTable",
     "CropSpec",
     "Decision",
     "Detections",
     "Embedded",
     "Face",
+    "Generated",
     "Identity",
     "Image",
     "Match",
     "Metric",
+    "Provenance",
     "Report",
     "Template",
+    "subject_hash",
 ]
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 Outcome = Literal["accept", "reject", "abstain"]
+SCOPES = (
+    *("generate", "swap", "restore_identity", "enroll_generation", "attack", "morph", "reconstruct", "deanonymize"),
+    *("analyze:age", "analyze:race", "analyze:gender", "analyze:lifespan", "unmarked"),
+)
+BASIS_KINDS = ("own_image", "consent", "contract", "research_engagement", "synthetic")
 
 
 def checked(name: str, value: Any, shape: tuple[int | None, ...], dtype: Any = np.float32) -> NDArray[Any]:
@@ -78,7 +94,9 @@ def _plain(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (set, frozenset)):
+        return sorted(_plain(item) for item in value)
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
 
@@ -102,6 +120,12 @@ class _Record:
 def _set(record: Any, **values: Any) -> None:
     for name, value in values.items():
         object.__setattr__(record, name, value)
+
+
+def _digest(record: _Record) -> str:
+    """Hex sha256 of what is set: a field that a later version adds changes no id."""
+    told = {name: value for name, value in record.to_dict().items() if value not in ("", None, [], {})}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -404,3 +428,173 @@ class Report(_Record):
     spaces: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Provenance(_Record):
+    """How pictures were made; embedded in their files, and what the invisible mark points to.
+
+    Attributes:
+        method: catalogue name, or "sim.faces" and the like.
+        weights, base: space or sha256 of the weights, and the model it was built on, or "".
+        seed, basis_id: of the random numbers, or None; `Basis.id` under which it was allowed, or "".
+        parents: sha256 of the pictures it was made from.
+        loss_spaces: every network that was optimized against; a panel refuses those as judges.
+        options: what else was set, as JSON values.
+        created, version: UTC, ISO 8601, or "" where the time is no part of the record; of vultus.
+    """
+
+    method: str
+    weights: str = ""
+    base: str = ""
+    seed: int | None = None
+    basis_id: str = ""
+    parents: tuple[str, ...] = ()
+    loss_spaces: frozenset[str] = frozenset()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    created: str = ""
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.method:
+            raise InputError('method: expected a catalogue name or "sim.<world>", got an empty string')
+        _set(self, parents=tuple(self.parents), loss_spaces=frozenset(self.loss_spaces), options=dict(self.options))
+
+    @property
+    def id(self) -> str:
+        """Hex sha256 of the record; its first 48 bits are the number in the mark."""
+        return _digest(self)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it says that no real person is in the pictures: drawn by `vultus.sim`, or made of such pictures."""
+        return self.method.startswith("sim.") or self.basis_id == "synthetic"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generated(_Record):
+    """(N, H, W, 3) uint8 RGB pictures that were made, and how; always together."""
+
+    images: U8
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        _set(self, images=checked("images", self.images, (None, None, None, 3), np.uint8))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Basis(_Record):
+    """Why something that can harm may be done with somebody's pictures: one record for consent and for engagements.
+
+    Attributes:
+        kind: one of `BASIS_KINDS`.
+        subject_ref, scopes: whose pictures, "" where the evidence covers several people; some of `SCOPES`.
+        purpose, owner: in a sentence; who answers for it.
+        issued, expires: UTC, ISO 8601; only a synthetic basis never ends.
+        evidence_sha256: of the signed document, which consent, contract and research_engagement have.
+        protected: salt and hashes of the people nobody may use, as `vultus.io.basis` reads them, or None: not read.
+    """
+
+    kind: str
+    subject_ref: str
+    scopes: frozenset[str]
+    purpose: str
+    owner: str
+    issued: str
+    expires: str
+    evidence_sha256: str = ""
+    protected: tuple[str, frozenset[str]] | None = None
+
+    def __post_init__(self) -> None:
+        scopes, real, one = frozenset(self.scopes), self.kind != "synthetic", self.kind in ("own_image", "consent")
+        if self.kind not in BASIS_KINDS:
+            raise InputError(f"kind: expected one of {', '.join(BASIS_KINDS)}; got {self.kind!r}")
+        if scopes - set(SCOPES):
+            raise InputError(f"scopes: expected a set of some of {', '.join(SCOPES)}; got {self.scopes!r}")
+        needed = ["purpose", "owner", "issued", "expires"] * real + ["subject_ref"] * one
+        missing = [name for name in needed if not getattr(self, name)]
+        if missing:
+            raise InputError(f"{', '.join(missing)}: expected in a basis of kind {self.kind}, got nothing")
+        if real and self.kind != "own_image" and not re.fullmatch("[0-9a-f]{64}", self.evidence_sha256):
+            raise InputError(f"evidence_sha256: expected 64 hex digits, got {self.evidence_sha256!r}")
+        if real and _when("issued", self.issued) >= _when("expires", self.expires):
+            raise InputError(f"expires: expected a time after {self.issued}, got {self.expires}")
+        _set(self, scopes=scopes)
+
+    @classmethod
+    def synthetic(cls) -> Basis:
+        """Every scope, for simulated pictures only."""
+        return cls("synthetic", "", frozenset(SCOPES), "simulated pictures", "nobody", "", "")
+
+    @property
+    def id(self) -> str:
+        """What a provenance names: "synthetic", or 16 hex digits."""
+        return self.kind if self.kind == "synthetic" else _digest(self)[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the list of protected people."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "protected"}
+
+    def require(
+        self: Basis | None,
+        scope: str,
+        subject: str | None = None,
+        *,
+        sources: Iterable[Provenance | None] | None = None,
+    ) -> None:
+        """Refuse what this basis does not cover: the first statement of every public function that can harm.
+
+        `Basis.require(basis, "swap", subject)` refuses a basis that is None, too.
+
+        Args:
+            scope: what is about to be done.
+            subject: whose pictures; None means the basis' own subject. Simulated people are "sim:<seed>".
+            sources: provenance of the pictures handed in, which a synthetic basis must see; () where there are none.
+
+        Raises:
+            Refused: no basis, not yet or no longer valid, another scope or subject, a protected person, or a synthetic
+                basis for what is not simulated.
+        """
+        if self is None:
+            raise Refused(f"{scope}: expected a basis, got none: open one with vultus.io.basis.read")
+        if scope not in self.scopes:
+            raise Refused(
+                f"{scope}: this basis covers {', '.join(sorted(self.scopes)) or 'nothing'}; get one that does"
+            )
+        if self.kind == "synthetic":
+            _require_simulated(scope, subject, sources)
+            return
+        if not _when("issued", self.issued) <= datetime.now(timezone.utc) < _when("expires", self.expires):
+            raise Refused(f"{scope}: this basis is valid from {self.issued} until {self.expires}: have it renewed")
+        if self.subject_ref and subject not in (None, self.subject_ref):
+            raise Refused(f"{scope}: this basis is that of {self.subject_ref!r}, not of {subject!r}")
+        if self.protected is None:
+            if os.environ.get("VULTUS_PROTECTED"):
+                raise Refused(f"{scope}: VULTUS_PROTECTED was not asked: open the basis with vultus.io.basis")
+            return
+        (salt, hashes), who = self.protected, subject or self.subject_ref
+        if hashes and not who:
+            raise Refused(f"{scope}: there is a list of protected people: say whose pictures these are")
+        if hashes and subject_hash(salt, who) in hashes:
+            raise Refused(f"{scope}: this person is on the list of protected people")
+
+
+def subject_hash(salt: str, subject: str) -> str:
+    """The entry of a person in a list of protected people; case and white space do not count."""
+    words = " ".join(subject.split()).casefold().encode()
+    return hashlib.pbkdf2_hmac("sha256", words, salt.encode(), 20_000).hex()
+
+
+def _require_simulated(scope: str, subject: str | None, sources: Iterable[Provenance | None] | None) -> None:
+    if sources is None or not (subject or "sim:").startswith("sim:"):
+        raise Refused(f'{scope}: a synthetic basis needs sources=, and no subject but "sim:<seed>"; got {subject!r}')
+    if any(source is None or not source.simulated for source in sources):
+        raise Refused(f"{scope}: a synthetic basis is for simulated pictures; the provenance of one does not say so")
+
+
+def _when(name: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise InputError(f"{name}: expected a time as 2026-11-25 or 2026-11-25T12:00:00Z, got {text!r}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

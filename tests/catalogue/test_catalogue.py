@@ -83,6 +83,22 @@ def test_what_can_harm_says_how(folder):
         catalogue.rows()
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('misuse = "of people who did not agree"\n', r"expected a misuse sentence and scopes together, .* scopes \[\]"),
+        ('scopes = ["swap"]\n', r"together, got misuse ''"),
+        ('misuse = "of others"\nscopes = ["steal"]\n', r"expected scopes to be one of generate, swap, .*; got 'steal'"),
+    ],
+)
+def test_the_scopes_stand_beside_the_misuse_sentence(folder, more, said):
+    folder("detect.toml", "[sample]\n" + toml(**GOOD) + more)
+    with pytest.raises(InputError, match=said):
+        catalogue.rows()
+    folder("detect.toml", "[sample]\n" + toml(**GOOD) + 'misuse = "of others"\nscopes = ["swap", "analyze:age"]\n')
+    assert catalogue.row("sample").scopes == ("swap", "analyze:age")
+
+
 def test_load_calls_the_target_with_the_rows_arguments(folder, tmp_path, monkeypatch):
     package = tmp_path / "vultus_sample.py"
     package.write_text("class Sample:\n    def __init__(self, size=1, score=0.5):\n        self.got = (size, score)\n")

@@ -45,6 +45,8 @@ class Row:
         weights: ids of the model cards it can run with.
         args: keyword arguments of the call.
         misuse: what it must not be used for (required in privacy, security and generate).
+        scopes: what a `Basis` must cover before it is called: some of `vultus.types.SCOPES`; every row with a misuse
+            sentence names at least one, and no other row does.
     """
 
     name: str
@@ -60,10 +62,12 @@ class Row:
     weights: tuple[str, ...] = ()
     args: Mapping[str, Any] = field(default_factory=dict, hash=False)
     misuse: str = ""
+    scopes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", tuple(self.weights))
         object.__setattr__(self, "args", dict(self.args))
+        object.__setattr__(self, "scopes", tuple(self.scopes))
         where = f"catalogue row {self.name!r}"
         module, _, attribute = self.target.partition(":")
         if not attribute.isidentifier() or not module.startswith(f"vultus.{self.room}."):
@@ -77,6 +81,16 @@ class Row:
         _one_of(where, "status", self.status, ROW_STATUS)
         if self.room.split(".")[0] in ("privacy", "security", "generate") and not self.misuse:
             raise InputError(f"{where}: expected a misuse sentence, as every row of {self.room} has; got none")
+        if bool(self.misuse) != bool(self.scopes):
+            raise InputError(
+                f"{where}: expected a misuse sentence and scopes together, got misuse {self.misuse!r} and scopes "
+                f"{list(self.scopes)}: the scopes say what a basis must cover"
+            )
+        if self.scopes:
+            from vultus.types import SCOPES  # NumPy comes with it, which listing does without
+
+            for scope in self.scopes:
+                _one_of(where, "scopes", scope, SCOPES)
 
     @property
     def module(self) -> str:
