@@ -8,6 +8,8 @@ own, all optional:
     groups      {prefix: words}: metrics named "prefix.rest" stand together under those words
     labels      {metric name: words}
     thresholds  [{"name", "value", "source", ...}]: every threshold in use, and where it comes from
+    tables      [{"title", "columns": [words], "rows": [[cells]]}]: cells are words, numbers or Metrics, and the first
+                of a row names it
     counts      {words: number}
     notes       sentences: policies and rules a reader must know
     worst       [{"kind", "score", "pictures": [names]}]: the worst errors, most wrong first
@@ -31,7 +33,7 @@ from vultus.types import Metric, Report
 
 __all__ = ["html", "read", "write"]
 
-_OWN_PLACE = ("title", "headline", "groups", "labels", "thresholds", "counts", "notes", "worst")
+_OWN_PLACE = ("title", "headline", "groups", "labels", "thresholds", "tables", "counts", "notes", "worst")
 _TIERS = {"real": "Real photographs", "sim": "Simulated data"}
 
 
@@ -94,6 +96,7 @@ def html(report: Report, *, pictures: Mapping[str, bytes] | None = None) -> str:
     body = [
         _header(report, title),
         _headline(report),
+        _section("Tables", _tables(about.get("tables", ()))),
         _section("Curves", _figures(report)),
         _section("Numbers", _metrics(report)),
         _section("Thresholds", _thresholds(about.get("thresholds", ()))),
@@ -141,6 +144,32 @@ def _headline(report: Report) -> str:
             f'<dd class="range">{span}<span>n = {metric.n:,}</span></dd></div>'
         )
     return f'<dl class="headline">{"".join(tiles)}</dl>' if tiles else ""
+
+
+def _tables(tables: Iterable[Mapping[str, Any]]) -> str:
+    drawn = []
+    for table in tables:
+        first, *others = (escape(str(words)) for words in table["columns"])
+        head = f'<th scope="col">{first}</th>' + "".join(f'<th scope="col" class="num">{w}</th>' for w in others)
+        rows = "".join(
+            f'<tr><th scope="row">{escape(str(row[0]))}</th>{"".join(map(_cell, row[1:]))}</tr>'
+            for row in table["rows"]
+        )
+        caption = f"<caption>{escape(str(table['title']))}</caption>"
+        body = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+        drawn.append(f'<div class="scroll"><table class="grid-table">{caption}{body}</table></div>')
+    return "".join(drawn)
+
+
+def _cell(content: Any) -> str:
+    """A cell of a table; a Metric that was read from JSON is a mapping."""
+    metric = Metric(**content) if isinstance(content, Mapping) else content
+    if not isinstance(metric, Metric):
+        return f'<td class="num">{escape(f"{metric:,}" if isinstance(metric, int) else str(metric))}</td>'
+    value, unit = number(metric.value, metric.unit)
+    missing = " none" if metric.value is None else ""
+    span = f'<span class="note">{interval(metric)}</span>' if metric.low is not None else ""
+    return f'<td class="num strong{missing}" title="{escape(metric.note, quote=True)}">{value} {unit}{span}</td>'
 
 
 def _figures(report: Report) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "allowed_errors",
     "bootstrap_mean",
     "fmr_interval_all_pairs",
+    "holm",
     "jackknife_subject",
     "paired_bootstrap",
     "rule_of_30",
@@ -127,6 +128,28 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 / (1 + z2 / n) * (share * (1 - share) / n + z2 / (4 * n * n)) ** 0.5
     return (0.0 if k == 0 else middle - half), (1.0 if k == n else middle + half)
+
+
+def holm(p: ArrayLike) -> F64:
+    """Holm's step-down: p-values that hold for all tests together (Holm 1979).
+
+    Args:
+        p: (T,) p-values in [0, 1] of T tests, in any order and however dependent.
+
+    Returns:
+        (T,) adjusted ones: rejecting those at or below a level errs at all with at most that probability.
+
+    Raises:
+        InputError: if a value is outside [0, 1].
+    """
+    values = checked("p", p, (None,), np.float64)
+    if ((values < 0) | (values > 1)).any():
+        raise InputError("p: expected probabilities from 0 to 1, got one outside")
+    order = np.argsort(values, kind="stable")
+    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
 
 
 def subject_bootstrap(
