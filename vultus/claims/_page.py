@@ -111,13 +111,14 @@ def _section(path: Path, document: Mapping[str, Any], titles: Mapping[int, str])
     paper = f"<p>Paper {number}: {escape(titles[number])}</p>" if number in titles else ""
     tier = f'<p class="tier">{SIM}</p>' if document.get("data") == "sim" else ""
     notes = f"<p>{escape(document['notes'])}</p>" if document.get("notes") else ""
+    drawn = f'<div class="scroll">{svg(document)}</div>'
     judges = ", ".join(document.get("judges", ()))
     facts = {key: document[key] for key in _FACTS if key in document} | ({"judges": judges} if judges else {})
     facts |= dict(document.get("extra", {}))
     lines = "".join(f"<dt>{escape(str(key))}</dt><dd>{escape(_words(value))}</dd>" for key, value in facts.items())
     return (
         f'<section id="{name}"><h2>{name} {_badge(document["status"])}</h2><p>{escape(document.get("says", ""))}</p>'
-        f"{paper}<p><b>{escape(document['why'])}</b></p>{tier}{svg(document)}{_own_picture(path)}{notes}"
+        f"{paper}<p><b>{escape(document['why'])}</b></p>{tier}{drawn}{_own_picture(path)}{notes}"
         f'<dl class="facts">{lines}</dl></section>\n'
     )
 

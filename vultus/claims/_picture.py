@@ -11,7 +11,7 @@ __all__ = ["SIM", "short", "svg"]
 
 SIM = "simulated data: shows the mechanism, not field accuracy"
 
-_WIDTH, _LEFT, _RIGHT, _ROW, _HEAD, _FOOT = 720, 190, 120, 30, 30, 44
+_WIDTH, _LEFT, _RIGHT, _ROW, _HEAD, _FOOT = 720, 190, 176, 30, 30, 44
 _STYLE = (
     "svg.claim{--i:#16181b;--s:#565c64;--g:#dfdcd4;--m:#1d5fb4;--b:#565c64;--c:#bf4417;"
     'font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",Arial,sans-serif}'
@@ -48,11 +48,11 @@ def svg(document: Mapping[str, Any]) -> str:
     title = f"gain over {document['baseline']}; right of 0 is better"
     lower, total = _panel(title, gains, height, zero=True)
     words = _words(document)
-    foot = f'<text class="soft" x="0" y="{total + 8}">{escape(words)}</text>'
-    label = escape(f"{document['claim']}: {document['status']}; {words}", quote=True)
+    lines = [f'<text class="soft" x="0" y="{total + 8 + 18 * i}">{escape(line)}</text>' for i, line in enumerate(words)]
+    label = escape(f"{document['claim']}: {document['status']}; {'; '.join(words)}", quote=True)
     return (
-        f'<svg class="claim" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {total + 16}" role="img" '
-        f'aria-label="{label}"><style>{_STYLE}</style>{upper}{lower}{foot}</svg>'
+        f'<svg class="claim" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {total + 34}" role="img" '
+        f'aria-label="{label}"><style>{_STYLE}</style>{upper}{lower}{"".join(lines)}</svg>'
     )
 
 
@@ -61,10 +61,10 @@ def short(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def _words(document: Mapping[str, Any]) -> str:
+def _words(document: Mapping[str, Any]) -> tuple[str, str]:
     seeds = f"{len(document['seeds'])} seeds, {document['n_units']} {document['unit']}s"
     tier = SIM if document["data"] == "sim" else "real data"
-    return f"dots: means, lines: 95 % intervals; {seeds}; {document['scale']} scale; {tier}"
+    return f"dots: means, lines: 95 % intervals; {seeds}; {document['scale']} scale", tier
 
 
 def _panel(title: str, rows: Rows, top: int, *, zero: bool) -> tuple[str, int]:

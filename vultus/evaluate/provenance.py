@@ -69,6 +69,8 @@ def device() -> str:
 def commit() -> str:
     """Hex of the checked-out commit when vultus runs from a git work tree, else "unknown"."""
     folder = Path(__file__).resolve().parents[2] / ".git"
+    if folder.is_file():  # a linked work tree: a file that names its folder
+        folder = folder.parent / folder.read_text().removeprefix("gitdir: ").strip()
     head = folder / "HEAD"
     if not head.is_file():
         return "unknown"
@@ -76,6 +78,8 @@ def commit() -> str:
     if not text.startswith("ref: "):
         return text[:12]
     name = text[5:]
+    if (folder / "commondir").is_file():  # where the branches of all linked work trees are
+        folder = folder / (folder / "commondir").read_text().strip()
     if (folder / name).is_file():
         return (folder / name).read_text().strip()[:12]
     packed = folder / "packed-refs"
