@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from vultus.claims import _kept as kept
 from vultus.claims._verdict import gain, verdict
 from vultus.errors import InputError, Refused, StoreError, UnknownMethod
 from vultus.ops.stats import paired_bootstrap
+from vultus.types import Provenance
 
 PEOPLE = 30
 
@@ -115,7 +115,7 @@ def test_units_of_one_id_are_drawn_together():
 
 @pytest.mark.parametrize("space", ["judge@aaaaaaaaaaaa", "other_name@aaaaaaaaaaaa"])
 def test_a_judge_that_was_in_a_loss_is_refused(space):
-    loss = SimpleNamespace(loss_spaces=frozenset({space}))
+    loss = Provenance("toy", loss_spaces=frozenset({space}))
     answer = verdict(made(judges=("judge@aaaaaaaaaaaa",), provenance=(loss,)), "nano")
     assert answer.status == "refused"
     assert "was in a loss" in answer.why
@@ -144,6 +144,7 @@ def test_under_no_gain_little_is_shown():
         ({"arms": {"b": np.zeros((3, 30)), "m": np.full((3, 30), np.nan)}}, "finite"),
         ({"data": "lab"}, "sim or real"),
         ({"metric": ""}, "words"),
+        ({"provenance": ({"loss_spaces": []},)}, "Provenance"),
         ({"min_effect": -1.0}, "min_effect"),
         ({"picture": np.zeros((4, 4), np.uint8)}, "picture"),
     ],

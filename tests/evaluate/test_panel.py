@@ -13,7 +13,7 @@ from vultus.evaluate.panel import Background, Panel, eligible, same_weights
 from vultus.ops import roc
 from vultus.ops.vectors import unit
 from vultus.sim.faces import people
-from vultus.types import ComparisonTable, CropSpec, Embedded
+from vultus.types import ComparisonTable, CropSpec, Embedded, Provenance
 
 SIDE = 6
 DEV, TEST = range(2600, 2660), range(2800, 2824)
@@ -54,7 +54,13 @@ KNOWN = {
     JUDGE.space: Background("mobilefacenet", "sim judge", people("judge")),
     LOSS.space: Background("iresnet", "sim base", people("base")),
 }
-FREE = SimpleNamespace(loss_spaces=frozenset())
+
+
+def made_with(spaces) -> Provenance:
+    return Provenance("toy", loss_spaces=frozenset(spaces))
+
+
+FREE = made_with(())
 
 
 def panel(judges=(JUDGE,), surrogates=(LOSS,), **options) -> Panel:
@@ -73,11 +79,13 @@ def test_rule_1_a_judge_is_no_surrogate_and_in_no_loss():
     with pytest.raises(Refused, match="surrogate as well"):
         panel(judges=(JUDGE,), surrogates=(JUDGE,))
     with pytest.raises(Refused, match="rule 1"):
-        panel().check(SimpleNamespace(loss_spaces={JUDGE.space}), TEST)
-    renamed = SimpleNamespace(loss_spaces={"another_name@" + JUDGE.space.split("@")[1]})
+        panel().check(made_with({JUDGE.space}), TEST)
+    renamed = made_with({"another_name@" + JUDGE.space.split("@")[1]})
     with pytest.raises(Refused, match="loss, reward, filter or sorter"):
         panel().check([FREE, renamed], TEST)
-    assert panel().check([FREE, SimpleNamespace(loss_spaces={LOSS.space})], TEST) is None
+    with pytest.raises(InputError, match="Provenance, got dict"):
+        panel().check([{"loss_spaces": []}], TEST)
+    assert panel().check([FREE, made_with({LOSS.space})], TEST) is None
 
 
 def test_rule_1_warns_of_a_shared_family_or_training_data():
@@ -85,7 +93,7 @@ def test_rule_1_warns_of_a_shared_family_or_training_data():
     shared = {cousin.space: Background("mobilefacenet", "sim judge")}
     made = calibrated(backgrounds=shared)
     assert not [line for line in made.warnings() if "shares" in line]
-    made.check(SimpleNamespace(loss_spaces={cousin.space}), TEST)
+    made.check(made_with({cousin.space}), TEST)
     said = "\n".join(made.warnings())
     assert f"shares its family with {cousin.space}" in said
     assert f"shares its training data with {cousin.space}" in said
@@ -169,9 +177,7 @@ def test_rule_5_judges_come_first_and_surrogates_are_white_box(tmp_path):
     assert "white-box" in page.lower()
     assert reports.write(written, tmp_path)[0].is_file()
     with pytest.raises(Refused, match="rule 1"):
-        made.report(
-            made.compare(*pairs(TEST), "test"), provenance=SimpleNamespace(loss_spaces=[JUDGE.space]), dataset="toy"
-        )
+        made.report(made.compare(*pairs(TEST), "test"), provenance=made_with([JUDGE.space]), dataset="toy")
 
 
 def test_rule_6_real_weights_need_two_judges_and_two_families():
@@ -188,7 +194,7 @@ def test_rule_6_the_attribute_judge_is_in_no_loss_either():
     attributes = SimpleNamespace(space="simfeat_judge@00000000000a")
     made = panel(attribute_judge=attributes)
     with pytest.raises(Refused, match="simfeat_judge"):
-        made.check(SimpleNamespace(loss_spaces=["simfeat_judge@00000000000a"]), TEST)
+        made.check(made_with(["simfeat_judge@00000000000a"]), TEST)
 
 
 def test_rule_7_other_judges_than_those_of_the_house_are_said_to_be():
@@ -197,7 +203,7 @@ def test_rule_7_other_judges_than_those_of_the_house_are_said_to_be():
     made = panel(judges=(other,), backgrounds={other.space: KNOWN[JUDGE.space]})
     assert [line for line in made.warnings() if "mine@" in line and "f_eval" in line]
     dlib, mobile = Toy("dlib_resnet29", 5), Toy("mobilefacenet_casia", 6)
-    assert eligible([dlib, mobile], [SimpleNamespace(loss_spaces=[dlib.space])]) == [mobile]
+    assert eligible([dlib, mobile], [made_with([dlib.space])]) == [mobile]
     assert eligible([dlib, mobile], [FREE]) == [dlib, mobile]
 
 

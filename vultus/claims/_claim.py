@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError, UnknownMethod
-from vultus.types import U8, checked
+from vultus.types import U8, Provenance, checked
 
 if TYPE_CHECKING:
     from vultus.claims._context import Context
@@ -66,7 +66,7 @@ class ClaimResult:
     controls: tuple[str, ...] = ()
     min_effect: float = 0.0
     judges: tuple[str, ...] = ()
-    provenance: tuple[Any, ...] = ()
+    provenance: tuple[Provenance, ...] = ()
     extra: Mapping[str, float | str] = field(default_factory=dict)
     picture: U8 | None = None
     notes: str = ""
@@ -82,6 +82,8 @@ class ClaimResult:
         for name in ("controls", "judges", "provenance"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _check_arms(self)
+        if not all(isinstance(made, Provenance) for made in self.provenance):
+            raise InputError("provenance: expected records of vultus.types.Provenance")
         if self.data not in ("sim", "real"):
             raise InputError(f"data: expected sim or real, got {self.data!r}")
         if not self.unit or not self.metric:

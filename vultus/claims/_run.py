@@ -154,7 +154,7 @@ def _document(claim: Claim, ctx: Context, result: ClaimResult | None, answer: Ve
             "extra": {name: _plain(value) for name, value in result.extra.items()},
             "notes": result.notes,
             "judges": list(result.judges),
-            "made": [_plain(made) for made in result.provenance],
+            "made": [made.to_dict() for made in result.provenance],
         }
     about = provenance(seed=" ".join(map(str, ctx.seeds)))
     del about["seed"]
@@ -162,11 +162,7 @@ def _document(claim: Claim, ctx: Context, result: ClaimResult | None, answer: Ve
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if isinstance(value, (int, float, str, bool)) else {"loss_spaces": sorted(value.loss_spaces)}
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _write(target: Path, claim: Claim, scale: str, document: dict[str, Any], result: ClaimResult | None) -> None:

@@ -33,7 +33,7 @@ from vultus.evaluate._panel import identity_metrics, shared_background
 from vultus.evaluate.provenance import provenance as made_here
 from vultus.ops import roc
 from vultus.ops.stats import rule_of_30
-from vultus.types import U8, ComparisonTable, Metric, Report, checked
+from vultus.types import U8, ComparisonTable, Metric, Provenance, Report, checked
 from vultus.zoo.cards import cards
 
 __all__ = ["FMR", "HOUSE_JUDGES", "MAX_EER", "Background", "Panel", "Spaces", "eligible", "same_weights"]
@@ -52,15 +52,6 @@ class Spaces(Protocol):
     @property
     def space(self) -> str:
         """Name + "@" + first 12 hex of the weights' sha256."""
-        ...
-
-
-class Made(Protocol):
-    """The part of `vultus.types.Provenance` that the rules read."""
-
-    @property
-    def loss_spaces(self) -> Collection[str]:
-        """Spaces of every network in a loss, reward, filter or sorter."""
         ...
 
 
@@ -232,7 +223,7 @@ class Panel:
         scores = self.similarity(a, b)
         return {space: ComparisonTable(score, ref == probe, ref, probe, split) for space, score in scores.items()}
 
-    def check(self, provenance: Made | Iterable[Made], subjects: Iterable[int]) -> None:
+    def check(self, provenance: Provenance | Iterable[Provenance], subjects: Iterable[int]) -> None:
         """Refuse what a judge has helped to make, and people whom a judge has seen (rules 1 and 2).
 
         Args:
@@ -242,8 +233,12 @@ class Panel:
         Raises:
             Refused: a judge is in a loss, reward, filter or sorter, or was trained on these people.
         """
-        records = [provenance] if hasattr(provenance, "loss_spaces") else list(provenance)
+        records = [provenance] if isinstance(provenance, Provenance) else list(provenance)
         for record in records:
+            if not isinstance(record, Provenance):
+                raise InputError(
+                    f"provenance: expected records of vultus.types.Provenance, got {type(record).__name__}"
+                )
             self._refuse_losses(record.loss_spaces, "was in a loss, reward, filter or sorter")
             self._losses |= set(record.loss_spaces)
         self._refuse_people(frozenset(map(int, subjects)), "people who are evaluated")
@@ -252,7 +247,7 @@ class Panel:
         self,
         tables: Mapping[str, ComparisonTable],
         *,
-        provenance: Made | Iterable[Made],
+        provenance: Provenance | Iterable[Provenance],
         dataset: str,
         protocol: str = "identity",
         seed: int = 0,
@@ -362,7 +357,7 @@ def same_weights(left: str, right: str) -> bool:
     return left == right or (hexes[0] == hexes[1] != "")
 
 
-def eligible(judges: Iterable[_ANY], provenance: Iterable[Made]) -> list[_ANY]:
+def eligible(judges: Iterable[_ANY], provenance: Iterable[Provenance]) -> list[_ANY]:
     """Those of some judges that were in no loss, reward, filter or sorter, in their order."""
     losses = [space for record in provenance for space in record.loss_spaces]
     return [judge for judge in judges if not any(same_weights(judge.space, space) for space in losses)]
