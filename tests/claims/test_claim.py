@@ -145,6 +145,7 @@ def test_under_no_gain_little_is_shown():
         ({"data": "lab"}, "sim or real"),
         ({"metric": ""}, "words"),
         ({"provenance": ({"loss_spaces": []},)}, "Provenance"),
+        ({"judges": ("f_eval@aaaaaaaaaaaa",)}, "what the judges judged"),
         ({"min_effect": -1.0}, "min_effect"),
         ({"picture": np.zeros((4, 4), np.uint8)}, "picture"),
     ],

@@ -63,6 +63,20 @@ def test_wrong_words(vultus, words, error):
     assert error in err
 
 
+def test_progress_is_a_line_on_a_terminal(vultus, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from vultus.claims import claim\nfrom vultus.errors import Refused\n\n\n@claim(paper=0, minutes=1)\n"
+        "def mine(ctx):\n    ctx.progress(3, 7, 'steps')\n    raise Refused('enough')\n"
+    )
+    code, out, err = vultus(tmp_path / "mine.py")
+    assert (code, err) == (0, "")
+    assert "refused" in out
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    err = vultus(tmp_path / "mine.py")[2]
+    assert "mine: steps 3 of 7" in err
+    assert err.endswith("\r\x1b[2K"), "the line is wiped at the end"
+
+
 def test_all_claims_are_listed(vultus):
     code, out, _ = vultus("--list", "--json")
     assert code == 0

@@ -125,6 +125,10 @@ def test_rule_2_holds_for_what_is_checked_and_for_dev_pairs():
 def test_rule_2_real_weights_with_unknown_people_are_said_to_be():
     made = Panel([LOSS], [Toy("dlib_resnet29", 5), Toy("sface", 6)], data="real", backgrounds=KNOWN)
     assert sum("training people unknown" in line for line in made.warnings()) == 2
+    known = KNOWN | {"sface@000000000006": Background(people=range(40))}
+    made = Panel([LOSS], [Toy("dlib_resnet29", 5), Toy("sface", 6)], data="real", backgrounds=known)
+    with pytest.raises(Refused, match="rule 2"):
+        made.check(FREE, [39, 40])
 
 
 def test_rule_3_a_judge_that_fails_makes_the_run_invalid():

@@ -48,7 +48,7 @@ class ClaimResult:
         controls: arms that must not gain over the baseline; one that does fails the claim.
         min_effect: the declared size, in units of the metric; a smaller gain is not shown.
         judges: spaces of the networks whose scores are in the arms.
-        provenance: how what was judged was made; no judge may stand in its `loss_spaces`.
+        provenance: how what was judged was made, needed where there are judges; none may stand in its `loss_spaces`.
         extra: further numbers and words for the page.
         picture: (H, W, 3) uint8 RGB for people, or None: the arms with their intervals are drawn then.
         notes: what a reader must know.
@@ -84,6 +84,8 @@ class ClaimResult:
         _check_arms(self)
         if not all(isinstance(made, Provenance) for made in self.provenance):
             raise InputError("provenance: expected records of vultus.types.Provenance")
+        if self.judges and not self.provenance:
+            raise InputError("provenance: expected the record of what the judges judged, got none")
         if self.data not in ("sim", "real"):
             raise InputError(f"data: expected sim or real, got {self.data!r}")
         if not self.unit or not self.metric:

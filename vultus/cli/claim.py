@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from vultus import claims
+from vultus import catalogue, claims
 from vultus.claims import Claim, Outcome
 from vultus.cli import _options, _output
 from vultus.errors import InputError, VultusError
@@ -133,13 +133,17 @@ def _progress(name: str) -> tuple[Callable[[int, int, str], None] | None, Callab
 
 def _list(args: argparse.Namespace) -> int:
     known = claims.claims().values()
+    papers = {paper.claim: paper for paper in catalogue.papers() if paper.claim}
+    said = {claim.name: papers[claim.name].status if claim.name in papers else "" for claim in known}
     if args.json:
         keys = ("name", "paper", "scale", "minutes", "seeds", "summary")
-        _output.print_json([{key: getattr(claim, key) for key in keys} for claim in known])
+        rows = [{key: getattr(claim, key) for key in keys} | {"status": said[claim.name]} for claim in known]
+        _output.print_json(rows)
         return 0
-    table = _output.table("=claim", ">paper", "=scale", ">minutes", ">seeds", "says")
+    table = _output.table("=claim", ">paper", "=status", "=scale", ">minutes", ">seeds", "says")
     for claim in known:
-        table.add(claim.name, str(claim.paper), claim.scale, f"{claim.minutes:g}", str(claim.seeds), claim.summary)
+        about = (claim.scale, f"{claim.minutes:g}", str(claim.seeds), claim.summary)
+        table.add(claim.name, str(claim.paper), said[claim.name], *about)
     _output.console().print(table)
     return 0
 

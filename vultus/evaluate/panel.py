@@ -62,7 +62,7 @@ class Background:
     Attributes:
         family: architecture family: "iresnet", "mobilefacenet"; "" when unknown.
         data: name of the training data; "" when unknown.
-        people: on simulated data the seeds of the people it was trained on; None when unknown.
+        people: subject numbers of the people it was trained on (on simulated data their seeds); None when unknown.
     """
 
     family: str = ""
@@ -118,7 +118,7 @@ class Panel:
         self._refuse_losses([one.space for one in self.surrogates], "is a surrogate as well")
         self._refuse_people(self.evaluated, "people who are evaluated")
         self._refuse_people(self.base, "people of the base model")
-        for one in self.surrogates:
+        for one in self.surrogates if data == "sim" else ():
             people = self.background(one.space).people
             self._refuse_people(frozenset(people or ()), f"people on whom the surrogate {one.space} was trained")
         if data == "real":
@@ -330,10 +330,10 @@ class Panel:
                 raise Refused(f"judge {judge.space} {how}: judge with a network that was in none (rule 1)")
 
     def _refuse_people(self, people: frozenset[int], who: str) -> None:
-        if self.data != "sim":
-            return
         for judge in self.judges:
             mine = self.background(judge.space).people
+            if mine is None and self.data == "real":
+                continue  # the report says that they are unknown
             if mine is None:
                 raise Refused(
                     f"judge {judge.space}: its training people are unknown; on simulated data state them in "
