@@ -114,6 +114,15 @@ def test_rule_2_a_judge_never_saw_these_people(options):
         panel(**options)
 
 
+def test_rule_2_reads_the_people_that_a_network_states():
+    judge = Toy("f_eval", 8)
+    judge.train_ids = people("judge")
+    made = Panel([], [judge])
+    assert made.background(judge.space).people == people("judge")
+    with pytest.raises(Refused, match="rule 2"):
+        made.check(FREE, people("judge")[:1])
+
+
 def test_rule_2_holds_for_what_is_checked_and_for_dev_pairs():
     with pytest.raises(Refused, match=r"was trained on 2 people .*\(rule 2\)"):
         panel().check(FREE, [*people("judge")[:2], *TEST])

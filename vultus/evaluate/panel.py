@@ -94,8 +94,9 @@ class Panel:
             dev_pairs: comparisons for `calibrate`, or None to call it later.
             people_evaluated: subject numbers of the people that will be judged; on simulated data their seeds.
             people_base: simulated people on whom the base model was trained.
-            backgrounds: space -> where that network comes from, also for networks that are only in a loss; what is not
-                listed is taken from the zoo's card of that name.
+            backgrounds: space -> where that network comes from, also for networks that are only in a loss. Of what is
+                not listed, family and data are taken from the zoo's card of that name, and people from the network's
+                `train_ids`, which the house's miniatures have.
             data: "sim" or "real".
 
         Raises:
@@ -148,8 +149,10 @@ class Panel:
         """Where a network comes from, as far as that is known."""
         if space in self._backgrounds:
             return self._backgrounds[space]
+        members = [one for one in (*self.judges, *self.surrogates) if one.space == space]
+        people = next((one.train_ids for one in members if hasattr(one, "train_ids")), None)
         card = cards().get(space.partition("@")[0])
-        return Background() if card is None else Background(card.method, card.training_data)
+        return Background("" if card is None else card.method, "" if card is None else card.training_data, people)
 
     def calibrate(
         self, dev_pairs: Mapping[str, ComparisonTable], fmr: Sequence[float] = FMR
