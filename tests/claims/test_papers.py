@@ -110,7 +110,9 @@ def test_the_picture_draws_every_arm_with_its_interval(shown):
     drawn = (shown.folder / "better.nano.svg").read_text()
     root = ET.fromstring(drawn)
     names = {"s": "http://www.w3.org/2000/svg"}
-    assert len(root.findall(".//s:circle", names)) == 3 + 2, "three arms, the gain and one control"
+    kinds = [circle.get("class").split()[0] for circle in root.findall(".//s:circle", names)]
+    assert kinds.count("dot") == 3 + 2, "three arms, the gain and one control"
+    assert kinds.count("seed") == 3 * 5
     spans = [path.get("d") for path in root.findall(".//s:path", names) if "span" in path.get("class")]
     assert len(spans) == 5
     assert SIM in drawn

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -13,17 +14,24 @@ SIM = "simulated data: shows the mechanism, not field accuracy"
 
 _WIDTH, _LEFT, _RIGHT, _ROW, _HEAD, _FOOT = 720, 190, 176, 30, 30, 44
 _STYLE = (
-    "svg.claim{--i:#16181b;--s:#565c64;--g:#dfdcd4;--m:#1d5fb4;--b:#565c64;--c:#bf4417;"
+    "svg.claim{--p:#fcfbf8;--i:#16181b;--s:#565c64;--g:#dfdcd4;--m:#1d5fb4;--b:#565c64;--c:#bf4417;"
     'font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",Arial,sans-serif}'
-    "@media(prefers-color-scheme:dark){svg.claim{--i:#ecebe6;--s:#a3a9b1;--g:#3a3f47;--m:#7fb4f5;--b:#a3a9b1;--c:#f3946c}}"
+    "@media(prefers-color-scheme:dark){svg.claim{--p:#121418;--i:#ecebe6;--s:#a3a9b1;--g:#3a3f47;--m:#7fb4f5;--b:#a3a9b1;--c:#f3946c}}"
     "svg.claim text{fill:var(--i);font-size:14px}svg.claim .tick,svg.claim .soft{fill:var(--s);font-size:12px}"
-    "svg.claim .title{font-weight:600}svg.claim path{fill:none;stroke-linecap:round}"
+    "svg.claim .title{font-weight:600}svg.claim .paper{fill:var(--p)}svg.claim path{fill:none;stroke-linecap:round}"
     "svg.claim .grid{stroke:var(--g)}svg.claim .zero{stroke:var(--i);stroke-dasharray:3 4}"
     "svg.claim .method{--k:var(--m)}svg.claim .baseline,svg.claim .arm{--k:var(--b)}svg.claim .control{--k:var(--c)}"
     "svg.claim .span{stroke:var(--k);stroke-width:3}svg.claim .dot{fill:var(--k)}"
+    "svg.claim .seed{fill:none;stroke:var(--k);stroke-width:1.2}"
 )
 
-Rows = list[tuple[str, Mapping[str, Any], str]]
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    metric: Mapping[str, Any]
+    role: str
+    seeds: Sequence[float]
 
 
 def svg(document: Mapping[str, Any]) -> str:
@@ -40,9 +48,13 @@ def svg(document: Mapping[str, Any]) -> str:
         return ""
     roles = {document["method"]: "method", document["baseline"]: "baseline"}
     roles |= dict.fromkeys(document["controls"], "control")
-    means: Rows = [(name, metric, roles.get(name, "arm")) for name, metric in arms.items()]
-    gains: Rows = [(f"{document['method']} (the method)", document["effect"], "method")]
-    gains += [(f"{name} (a control)", metric, "control") for name, metric in document["controls"].items()]
+    seeds = document["per_seed"]
+    means = [_Row(name, metric, roles.get(name, "arm"), seeds[name]) for name, metric in arms.items()]
+    gains = [
+        _Row(f"{document['method']} (the method)", document["effect"], "method", _gains(document, document["method"]))
+    ]
+    for name, metric in document["controls"].items():
+        gains.append(_Row(f"{name} (a control)", metric, "control", _gains(document, name)))
     better = "higher" if document["higher_is_better"] else "lower"
     upper, height = _panel(f"{document['metric']}; {better} is better", means, 0, zero=False)
     title = f"gain over {document['baseline']}; right of 0 is better"
@@ -51,9 +63,17 @@ def svg(document: Mapping[str, Any]) -> str:
     lines = [f'<text class="soft" x="0" y="{total + 8 + 18 * i}">{escape(line)}</text>' for i, line in enumerate(words)]
     label = escape(f"{document['claim']}: {document['status']}; {'; '.join(words)}", quote=True)
     return (
-        f'<svg class="claim" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {total + 34}" role="img" '
-        f'aria-label="{label}"><style>{_STYLE}</style>{upper}{lower}{"".join(lines)}</svg>'
+        f'<svg class="claim" xmlns="http://www.w3.org/2000/svg" viewBox="-12 -8 {_WIDTH + 24} {total + 50}" role="img" '
+        f'aria-label="{label}"><style>{_STYLE}</style>'
+        f'<rect class="paper" x="-12" y="-8" width="{_WIDTH + 24}" height="{total + 50}"/>'
+        f"{upper}{lower}{''.join(lines)}</svg>"
     )
+
+
+def _gains(document: Mapping[str, Any], arm: str) -> list[float]:
+    """Gain of an arm over the baseline, seed by seed."""
+    seeds, sign = document["per_seed"], 1 if document["higher_is_better"] else -1
+    return [sign * (a - b) for a, b in zip(seeds[arm], seeds[document["baseline"]], strict=True)]
 
 
 def short(value: float) -> str:
@@ -64,12 +84,13 @@ def short(value: float) -> str:
 def _words(document: Mapping[str, Any]) -> tuple[str, str]:
     seeds = f"{len(document['seeds'])} seeds, {document['n_units']} {document['unit']}s"
     tier = SIM if document["data"] == "sim" else "real data"
-    return f"dots: means, lines: 95 % intervals; {seeds}; {document['scale']} scale", tier
+    return f"dots: means, rings: single seeds, lines: 95 % intervals; {seeds}; {document['scale']} scale", tier
 
 
-def _panel(title: str, rows: Rows, top: int, *, zero: bool) -> tuple[str, int]:
+def _panel(title: str, rows: list[_Row], top: int, *, zero: bool) -> tuple[str, int]:
     """One panel from `top` down, and where it ends."""
-    numbers = [m[key] for _, m, _ in rows for key in ("value", "low", "high") if m[key] is not None]
+    numbers = [row.metric[key] for row in rows for key in ("value", "low", "high") if row.metric[key] is not None]
+    numbers += [value for row in rows for value in row.seeds]
     low, high = _limits(numbers + ([0.0] if zero else []))
     floor = top + _HEAD + _ROW * len(rows)
 
@@ -82,18 +103,21 @@ def _panel(title: str, rows: Rows, top: int, *, zero: bool) -> tuple[str, int]:
         parts.append(f'<text class="tick" x="{at(tick):.1f}" y="{floor + 16}" text-anchor="middle">{words}</text>')
     if zero:
         parts.append(f'<path class="zero" d="M{at(0):.1f} {top + _HEAD}V{floor}"/>')
-    for index, (name, metric, role) in enumerate(rows):
-        parts += _row(name, metric, role, top + _HEAD + _ROW * index + _ROW // 2, at)
+    for index, row in enumerate(rows):
+        parts += _drawn(row, top + _HEAD + _ROW * index + _ROW // 2, at)
     return "".join(parts), floor + _FOOT
 
 
-def _row(name: str, metric: Mapping[str, Any], role: str, y: int, at: Any) -> Iterable[str]:
+def _drawn(row: _Row, y: int, at: Callable[[float], float]) -> Iterable[str]:
+    name, metric, role = row.name, row.metric, row.role
     shown = name if len(name) <= 26 else name[:25] + "…"
     yield f'<text x="{_LEFT - 14}" y="{y + 5}" text-anchor="end">{escape(shown)}</text>'
     words = short(metric["value"])
     if metric["low"] is not None and metric["high"] is not None:
         yield f'<path class="span {role}" d="M{at(metric["low"]):.1f} {y}H{at(metric["high"]):.1f}"/>'
         words += f" [{short(metric['low'])}, {short(metric['high'])}]"
+    for value in row.seeds:
+        yield f'<circle class="seed {role}" cx="{at(value):.1f}" cy="{y}" r="3"/>'
     yield f'<circle class="dot {role}" cx="{at(metric["value"]):.1f}" cy="{y}" r="5.5"/>'
     yield f'<text class="tick" x="{_WIDTH}" y="{y + 4}" text-anchor="end">{words}</text>'
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from vultus.errors import InputError, VultusError
 from vultus.io.files import write_bytes
 from vultus.zoo.store import home
 
+_EVERY_S = 0.1  # a terminal is not written to more often
 STYLES = {"shown": "green", "not-shown": "yellow", "wired": "cyan"}
 
 
@@ -77,6 +79,10 @@ def run(args: argparse.Namespace) -> int:
         _output.print_json({"claims": documents, "failed": _output.failures(bad), "written": files})
     else:
         _table(outcomes)
+        if len(outcomes) == 1:
+            _arms(outcomes[0].document)
+        if any(outcome.document.get("data") == "sim" for outcome in outcomes):
+            _output.say(claims.SIM)
         for file in files:
             _output.say(f"written: {file}")
     return _output.complain(bad)
@@ -125,7 +131,13 @@ def _progress(name: str) -> tuple[Callable[[int, int, str], None] | None, Callab
     if not sys.stderr.isatty():
         return None, lambda: None
 
+    last = 0.0
+
     def tell(done: int, total: int, what: str) -> None:
+        nonlocal last
+        if time.monotonic() - last < _EVERY_S and done < total:
+            return
+        last = time.monotonic()
         print(f"\r\x1b[2K{name}: {what} {done} of {total}", end="", file=sys.stderr, flush=True)
 
     return tell, lambda: print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
@@ -161,5 +173,22 @@ def _table(outcomes: list[Outcome]) -> None:
         words = (doc.get("metric", ""), doc.get("data", ""), f"{doc['minutes']:.1f}", doc["why"])
         table.add(doc["claim"], status, gain, span, *words)
     _output.console().print(table)
-    if any(outcome.document.get("data") == "sim" for outcome in outcomes):
-        _output.say(claims.SIM)
+
+
+def _arms(document: dict[str, Any]) -> None:
+    """What every arm measured, and what each control gained."""
+    arms: dict[str, Any] = document.get("arms", {})
+    if not arms:
+        return
+    roles = {document["method"]: "method", document["baseline"]: "baseline"}
+    table = _output.table("=arm", "=role", ">mean", ">95 % interval", ">gain of a control", "seed by seed")
+    for name, metric in arms.items():
+        control = document["controls"].get(name)
+        role = "control" if control else roles.get(name, "")
+        seeds = ", ".join(f"{value:.4g}" for value in document["per_seed"][name])
+        table.add(name, role, f"{metric['value']:.4g}", _span(metric), _span(control) if control else "", seeds)
+    _output.console().print(table)
+
+
+def _span(metric: dict[str, Any]) -> str:
+    return "" if metric["low"] is None else f"{metric['low']:.4g} to {metric['high']:.4g}"
