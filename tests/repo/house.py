@@ -83,6 +83,7 @@ MAY_STAND: dict[str, Callable[[str], bool]] = {
         lambda path: room_of(path) == "serve",
     ),
     "onnxruntime": lambda path: path == "vultus/zoo/session.py",
+    "torch": lambda path: room_of(path) in METHOD_ROOMS | {"train", "claims"},
 }
 HEAVY = ("PIL", "cv2", "onnx", "onnxruntime", "rich", "scipy", "sklearn", "skimage", "torch")
 

@@ -1,0 +1,93 @@
+"""The set on disk: balanced, resumable to the byte, refused where another set lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from vultus.errors import InputError, Refused, UnknownMethod
+from vultus.io.datasets.controlface import controlface
+from vultus.pipeline.controlface import build, simulated
+from vultus.pipeline.simulated import Flaws
+from vultus.types import Basis
+
+SLOTS = {"groups": ["A", "D"], "genders": ["female"], "ages": ["young", "old"], "poses": ["frontal", "left"]}
+
+
+def a_sig():
+    return simulated(size=64, lod=0, flaws=Flaws(attribute=0.15), slots=SLOTS)
+
+
+def digests(folder):
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def made(folder, per_cell=2, seed=1):
+    return list(build(folder, a_sig(), per_cell, basis=Basis.synthetic(), seed=seed))[-1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, made(folder)
+
+
+def test_it_is_balanced_and_read_back(whole):
+    folder, found = whole
+    assert (found.people, found.pictures, found.cells, found.chi2, found.resumed) == (8, 16, 4, 0.0, 0)
+    again = controlface(folder)
+    assert (again.dataset.tier, len(again.dataset.names), len(again)) == ("sim", 8, 16)
+    assert sorted(again.of_people("race")) == ["A"] * 4 + ["D"] * 4
+    assert again.values["pose"] == ("frontal", "left")
+    rows = [json.loads(line) for line in (folder / "people.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == [f"{k:05d}" for k in range(8)]
+    assert all({"reason", "value", "limit", "pose"} <= set(x) for row in rows for x in row["rejected"])
+    assert sum(len(row["rejected"]) for row in rows) == sum(found.rejected.values()) > 0
+
+
+def test_interrupted_anywhere_it_ends_with_the_same_bytes(whole, tmp_path):
+    steps = build(tmp_path, a_sig(), 2, basis=Basis.synthetic(), seed=1)
+    for _ in range(4):
+        next(steps)
+    steps.close()  # what Ctrl-C does to it
+    lines = tmp_path / "people.jsonl"
+    lines.write_bytes(lines.read_bytes() + b'{"id":"00003","half a li')
+    found = made(tmp_path)
+    assert found.resumed == 3
+    assert found.chi2 == 0
+    assert digests(tmp_path) == digests(whole[0])
+
+
+def test_a_set_grows(whole, tmp_path):
+    made(tmp_path, per_cell=1)
+    assert made(tmp_path, per_cell=2).resumed == 4
+    assert digests(tmp_path) == digests(whole[0])
+    assert made(tmp_path, per_cell=2).resumed == 8  # nothing left to do
+
+
+def test_another_set_is_not_written_over(whole, tmp_path):
+    folder, _ = whole
+    before = digests(folder)
+    with pytest.raises(InputError, match="another seed"):
+        made(folder, seed=2)
+    with pytest.raises(InputError, match="per_cell"):
+        made(folder, per_cell=1)
+    assert digests(folder) == before
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "holiday.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="other files"):
+        made(tmp_path)
+
+
+def test_nothing_is_written_without_a_basis(tmp_path):
+    with pytest.raises(Refused):
+        build(tmp_path / "out", a_sig(), 1, basis=None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_values_have_near_names():
+    with pytest.raises(UnknownMethod, match="near names: female"):
+        simulated(slots={"genders": ["femal"]})

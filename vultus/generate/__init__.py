@@ -1,0 +1,1 @@
+"""New pictures: of people who do not exist, or of people who agreed."""

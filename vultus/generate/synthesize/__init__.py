@@ -1,0 +1,1 @@
+"""Data sets of people who do not exist."""
