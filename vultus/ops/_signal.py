@@ -14,7 +14,17 @@ from vultus.ops import dct
 from vultus.ops._op import GRAIN, SEED, Names, Number, Op, Range, Scene, Values, checked_image, from_levels, noise
 from vultus.types import F32, U8
 
-__all__ = ["BlockNoise", "Codec", "GaussianNoise", "Jpeg", "PoissonNoise", "SensorNoise", "VideoCodec", "jpeg"]
+__all__ = [
+    "BlockNoise",
+    "Codec",
+    "GaussianNoise",
+    "Jpeg",
+    "PoissonNoise",
+    "SensorNoise",
+    "VideoCodec",
+    "demosaiced",
+    "jpeg",
+]
 
 Codec = Callable[[U8, int], U8]
 """Compresses and decodes a clip: (T, H, W, 3) uint8 and a constant rate factor to the same shape."""

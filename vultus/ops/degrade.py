@@ -37,7 +37,16 @@ from vultus.ops._resample import (
     SquareCrop,
     ZeroPadCrop,
 )
-from vultus.ops._signal import BlockNoise, Codec, GaussianNoise, Jpeg, PoissonNoise, SensorNoise, VideoCodec
+from vultus.ops._signal import (
+    BlockNoise,
+    Codec,
+    GaussianNoise,
+    Jpeg,
+    PoissonNoise,
+    SensorNoise,
+    VideoCodec,
+    demosaiced,
+)
 from vultus.ops._studio import StudioToWild
 from vultus.ops._tone import Brightness, ColorCast, Contrast, Fade, Gamma, Gray, LightGradient, Saturation
 
@@ -95,6 +104,7 @@ __all__ = [
     "Together",
     "VideoCodec",
     "ZeroPadCrop",
+    "demosaiced",
     "misalign_sweep",
     "op",
     "preset",
