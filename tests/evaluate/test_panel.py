@@ -252,6 +252,7 @@ def test_what_is_missing_is_said():
     one = ComparisonTable(np.array([0.5, 0.6]), np.array([True, True]), rows, rows, "test")
     written = made.report({JUDGE.space: one}, provenance=FREE, dataset="toy")
     assert any("no false match rate" in line for line in written.missing)
+    assert any("no threshold at FMR 0.001: 3,540 dev" in line for line in written.missing)
     with pytest.raises(InputError, match="of every judge"):
         made.report({LOSS.space: one}, provenance=FREE, dataset="toy")
 

@@ -114,6 +114,7 @@ class Panel:
         self._taus: dict[str, dict[float, float]] = {}
         self._eer: dict[str, float] = {}
         self._dev: dict[str, str] = {}
+        self._too_few: dict[str, list[str]] = {}
         self._dev_people: set[int] = set()
         self._losses: set[str] = set()
         self._refuse_losses([one.space for one in self.surrogates], "is a surrogate as well")
@@ -188,6 +189,11 @@ class Panel:
             nonmated = table.score[~table.mated]
             self._eer[space] = roc.eer(table.score[table.mated], nonmated)
             supported = [rate for rate in fmr if rule_of_30(len(nonmated), rate)]
+            self._too_few[space] = [
+                f"no threshold at FMR {rate:g}: {len(nonmated):,} dev comparisons of different people are too few"
+                for rate in fmr
+                if rate not in supported
+            ]
             self._taus[space] = {rate: roc.threshold_at_fmr(nonmated, rate) for rate in supported}
             self._dev_people |= _people(table)
             self._dev[space] = f"dev pairs: {len(table):,} comparisons of {len(_people(table)):,} people"
@@ -293,7 +299,7 @@ class Panel:
             taus = self._taus.get(space, {})
             rows, without = identity_metrics(tables[space], taus, words, rng=np.random.default_rng(seed))
             metrics |= {f"{role}.{name}": metric for name, metric in rows.items()}
-            absent += [f"{space}: {why}" for why in without]
+            absent += [f"{space}: {why}" for why in [*without, *self._too_few.get(space, [])]]
             groups[role] = words[:1].upper() + words[1:]
             source = self._dev.get(space, "")
             thresholds += [{"name": f"{space} at FMR {r:g}", "value": t, "source": source} for r, t in taus.items()]
