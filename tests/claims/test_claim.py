@@ -272,6 +272,18 @@ def test_progress_is_told_and_held_to_the_budget(tmp_path):
     assert not issubclass(OverBudget, (InputError, ValueError))
 
 
+def test_a_result_that_comes_too_late_is_none(tmp_path):
+    clock = Clock()
+
+    def silent(ctx: Context) -> ClaimResult:
+        clock.now += 61.0
+        return made()
+
+    outcome = run(of(silent), scale="nano", folder=tmp_path, clock=clock)
+    assert (outcome.status, outcome.effect) == ("budget", None)
+    assert "arms" not in outcome.document
+
+
 def test_a_step_is_named_once(tmp_path):
     def twice(ctx: Context) -> ClaimResult:
         ctx.step("a", int)
