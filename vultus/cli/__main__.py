@@ -36,7 +36,7 @@ VERBS = {
     "calibrate": "fit the threshold to a false match rate on your own photos",
     "evaluate": "measure: lfw, detection",
     "claim": "run a claim: a method against its baseline, with an interval",
-    "sim": "simulated people with known truth: a contact sheet",
+    "sim": "simulated people with known truth: a contact sheet, a balanced evaluation set",
     "models": "list, pull, verify, prune and import weights",
     "papers": "the published systems and their status",
     "doctor": "check this installation",
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _Usage as error:
         return _report("Usage", str(error), USAGE, as_json)
     except KeyboardInterrupt:
-        text = "nothing half-written is left; run the same command again (enroll, embed, migrate, claim go on)"
+        text = "nothing half-written is left; run the same command again (enroll, embed, migrate, claim, sim go on)"
         return _report("Interrupted", text, INTERRUPTED, as_json)
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         _abandon_stdout()

@@ -1,4 +1,4 @@
-"""`vultus sim sheet`: a contact sheet of simulated people, one row each; nobody's face and no download."""
+"""`vultus sim`: simulated people, nobody's face and no download: a contact sheet, one row each, or a whole set."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from vultus.cli import _options, _output
+from vultus.cli import _controlface, _options, _output
 from vultus.errors import InputError
 from vultus.io import annotate, images
 from vultus.sim import faces
@@ -18,7 +18,7 @@ _WORDS_SIDE = 96  # px; below this a caption cannot be read
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-verbs."""
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="sheet")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="sheet|controlface")
     sheet = verbs.add_parser("sheet", help="one row per person: the same person in other pose, light, age and hair")
     sheet.add_argument(
         "--out", type=_options.place, default="sheet.png", metavar="FILE", help="where to write (default: %(default)s)"
@@ -30,10 +30,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--seed", type=_options.seed, default=0, metavar="S", help="other people and pictures (default: %(default)s)"
     )
     _options.add_output(sheet)
+    _controlface.add(verbs)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the sheet and write it."""
+    """Draw the sheet, or the set, and write it."""
+    if args.what == "controlface":
+        return _controlface.run(args)
     _check(args)
     world, rng = faces.World(sex_typical=1), np.random.default_rng(args.seed)
     pictures, captions, rows = [], [], []
