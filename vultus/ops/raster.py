@@ -1,13 +1,16 @@
-"""A z-buffer for triangle meshes in numpy, and shading by spherical harmonics.
+"""Z-buffers for triangle meshes, and shading by spherical harmonics.
 
-Triangles are cut into rows and rows into pixels, all triangles at once: the work grows with what is covered, not with
-bounding boxes.
+`rasterize` says which triangle each pixel sees, to the last edge: triangles are cut into rows and rows into pixels, all
+triangles at once, in float64. `carry` only brings values of the vertices to the pixels, in float32 in OpenCV, in about a
+tenth of the time; a pixel whose center lies within rounding of an edge may go to either side or, seldom, to neither.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,7 +18,7 @@ from vultus.errors import InputError
 from vultus.ops.pose import Camera
 from vultus.types import F32, checked
 
-__all__ = ["Raster", "interpolate", "rasterize", "sh9", "shade"]
+__all__ = ["Layer", "Raster", "carry", "interpolate", "rasterize", "sh9", "shade"]
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -96,6 +99,79 @@ def interpolate(raster: Raster, faces: NDArray[np.integer], values: ArrayLike) -
     weights = raster.barycentric.reshape(-1, 3)[seen]
     out[seen] = sum(table[corners[:, k]] * weights[:, k : k + 1] for k in range(3))
     return out.reshape(height, width, -1)
+
+
+class Layer(NamedTuple):
+    """What `carry` found.
+
+    Attributes:
+        values: (H, W, 3) float32 values of the nearest surface, `blank` where there is none.
+        order: (H, W) float32 that grows with depth (1 - NEAR / z), 1 where there is nothing.
+    """
+
+    values: F32
+    order: F32
+
+    @property
+    def depth(self) -> F32:
+        """(H, W) z of the surface at the pixel's center, inf where there is none."""
+        with np.errstate(divide="ignore"):
+            z: F32 = np.where(self.order < 1, np.float32(NEAR) / (1 - self.order), np.float32(np.inf))
+        return z
+
+
+NEAR = 10.0
+_FAR = 1e9  # so far that order is 1 - NEAR / z in float32
+_SETTINGS = {
+    True: cv2.TriangleRasterizeSettings().setCullingMode(cv2.RASTERIZE_CULLING_CCW),  # the one it keeps, with y up
+    False: cv2.TriangleRasterizeSettings().setCullingMode(cv2.RASTERIZE_CULLING_NONE),
+}
+for _kind in _SETTINGS.values():
+    _kind.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
+    _kind.setGlCompatibleMode(cv2.RASTERIZE_COMPAT_INVDEPTH)
+
+
+def carry(
+    vertices: F32,
+    faces: NDArray[np.int32],
+    values: F32,
+    camera: Camera,
+    size_hw: tuple[int, int],
+    *,
+    cull: bool = True,
+    behind: F32 | None = None,
+    blank: float = -1.0,
+) -> Layer:
+    """Bring three values per vertex to the pixels that see them, perspective-correct.
+
+    Args:
+        vertices: (V, 3) camera coordinates, all in front of the camera; C-contiguous float32, not checked.
+        faces: (F, 3) int32, clockwise as seen from their front.
+        values: (V, 3) float32.
+        camera: that looks at them.
+        size_hw: height and width of the picture in pixels.
+        cull: leave out triangles that are seen from behind.
+        behind: (H, W) `order` of what is there already; what lies behind it is left out.
+        blank: value of pixels that see nothing.
+
+    Returns:
+        A `Layer`.
+    """
+    height, width = size_hw
+    found = np.full((height, width, 3), blank, np.float32)
+    order = np.ones((height, width), np.float32) if behind is None else behind.copy()
+    # the camera of OpenCV looks along -z with y up and its axis through the middle of the picture
+    to_camera = np.array(
+        [
+            [1, 0, (camera.cx + 0.5 - width / 2) / camera.focal, 0],
+            [0, -1, -(camera.cy + 0.5 - height / 2) / camera.focal, 0],
+            [0, 0, -1, 0],
+        ]
+    )
+    if len(faces):
+        field = 2 * math.atan(height / 2 / camera.focal)
+        cv2.triangleRasterize(vertices, faces, values, found, order, to_camera, field, NEAR, _FAR, _SETTINGS[cull])
+    return Layer(found, order)
 
 
 def sh9(normals: ArrayLike) -> F32:

@@ -117,8 +117,8 @@ def lid_curves(eyes: Eyes, x: F, right: NDArray[np.bool_]) -> tuple[F, F, F]:
     s = (np.abs(x) - EYE_X) / eyes.half_width
     inside = np.maximum(1 - s * s, 0)
     middle = EYE_Y - eyes.tilt * s * 2.2 - 0.03 * s
-    up = np.where(right, eyes.up[1], eyes.up[0])
-    low = np.where(right, eyes.low[1], eyes.low[0])
+    up = np.where(right, np.float32(eyes.up[1]), np.float32(eyes.up[0]))
+    low = np.where(right, np.float32(eyes.low[1]), np.float32(eyes.low[0]))
     skew = 1 - 0.18 * s  # highest nearer the nose
     return middle - up * inside**0.72 * skew, middle + low * inside**0.85 * (1 + 0.15 * s), s
 

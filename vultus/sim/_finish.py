@@ -98,7 +98,8 @@ def _office(rng: np.random.Generator, side: int) -> NDArray[np.floating]:
 
 def to_bytes(values: NDArray[np.floating]) -> U8:
     """Picture values in [0, 1] to uint8."""
-    result: U8 = np.floor(255.0 * np.clip(values, 0, 1) + 0.5).astype(np.uint8)
+    scaled = np.minimum(np.maximum(values, 0), 1) * np.float32(255)
+    result: U8 = (scaled + np.float32(0.5)).astype(np.uint8)
     return result
 
 

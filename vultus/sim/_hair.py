@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.sim import _chart, _head, _paint
+from vultus.sim._layout import face_grid
 from vultus.types import F32
 
-__all__ = ["COLORS", "STYLES", "Sheet", "beard_sheet", "hair_color", "hair_sheet", "scalp"]
+__all__ = ["COLORS", "STYLES", "beard", "beard_cover", "hair_color", "hairline", "scalp", "sheet", "strands"]
 
 F = NDArray[np.floating]
-TEXTURE = 128
 
 # picture values
 _RGB = {
@@ -49,22 +49,6 @@ STYLES: dict[str, Style] = {
 }
 
 
-class Sheet(NamedTuple):
-    """A thin part: vertices in the head's axes, and its look.
-
-    Attributes:
-        xyz: (R, C, 3) cm.
-        albedo: (T, T, 3) linear.
-        alpha: (T, T) cover.
-        ao: (R, C) light that reaches it.
-    """
-
-    xyz: F32
-    albedo: F32
-    alpha: F32
-    ao: F32
-
-
 def hair_color(name: str, age: float = 30.0, gray_at: float = 52.0) -> F32:
     """(3,) linear albedo; hair grays with age."""
     base = (np.array(_RGB[name]) / 255.0) ** 2
@@ -77,7 +61,7 @@ _PHI = np.radians([0, 25, 42, 56, 68, 78, 88, 98, 112, 135, 180])
 _HAIRLINE = np.array([0.128, 0.132, 0.145, 0.185, 0.26, 0.38, 0.30, 0.285, 0.50, 0.66, 0.68])
 
 
-def _hairline(phi: F, recede: float) -> F:
+def hairline(phi: F, recede: float) -> F:
     """T of the hairline at an angle around the head."""
     line = _head.curve(_PHI, _HAIRLINE, np.abs(phi))
     corner = np.exp(-(((np.abs(phi) - 0.75) / 0.35) ** 2)) + 0.6 * np.exp(-((phi / 0.6) ** 2))
@@ -89,7 +73,7 @@ def _hairline(phi: F, recede: float) -> F:
 def scalp(side: int, recede: float = 0.0) -> F32:
     """(T, T) where hair grows on the head, with a soft edge."""
     f = _paint.fields(side)
-    line = _hairline(f.phi, recede)
+    line = hairline(f.phi, recede)
     rough = 0.012 * (_paint.streaks(side, side, 3) - 0.5)
     return np.clip((line - f.t + rough) / 0.022 + 0.5, 0, 1).astype(np.float32)
 
@@ -109,7 +93,7 @@ def _plan(style: str, rows: int, columns: int) -> tuple[F32, F32, F32]:
     s = STYLES[style]
     phi = np.linspace(-np.pi, np.pi, columns)
     phi = np.sign(phi) * np.pi * (0.75 * np.abs(phi) / np.pi + 0.25 * (np.abs(phi) / np.pi) ** 3)
-    line = _hairline(phi, s.recede)
+    line = hairline(phi, s.recede)
     front = np.clip((np.radians(58) - np.abs(phi)) / np.radians(22), 0, 1)
     back = 1 - front
     part = np.exp(-(((phi / np.radians(40)) - s.part) ** 2) / 0.1) if s.part else np.zeros(columns)
@@ -148,20 +132,20 @@ def _take(grid: F32, uv: F32) -> F32:
     )
 
 
-def hair_sheet(style: str, head: F32, normal: F32, color: F32, lod: int, pressed: bool = False) -> Sheet | None:
-    """The hair of a head in a style; None for a bald one.
+def sheet(style: str, head: F32, normal: F32, lod: int, pressed: bool = False) -> tuple[F32, F32]:
+    """The hair of a head in a style that is not bald.
 
     Args:
         style: key of `STYLES`.
         head: (ROWS, COLUMNS, 3) cm, in the head's axes.
         normal: (ROWS, COLUMNS, 3).
-        color: (3,) linear.
         lod: 0 to 2.
         pressed: under a hat.
+
+    Returns:
+        (R, C, 3) vertices in the head's axes, and the light that reaches them (R, C).
     """
     s = STYLES[style]
-    if s.top <= 0:
-        return None
     rows, columns = ((13, 25), (21, 41), (29, 61))[lod]
     uv, thick, hang = _plan(style, rows, columns)
     if pressed:
@@ -178,58 +162,56 @@ def hair_sheet(style: str, head: F32, normal: F32, color: F32, lod: int, pressed
     bulge = radial * (0.9 * flow * np.sin(np.clip(drop / max(s.hang, 4.0), 0, 1) * 2.4) + 0.35 * s.curl * wave * flow)
     long_ones = np.clip(drop - 3.5, 0, None)
     bulge[..., 2:] += 0.12 * long_ones * (root[..., 2:] < 1.0)  # behind the shoulders' front
-    forward = np.clip(drop, 0, 1.2) * (hang[..., None] <= 4.5) * (root[..., 2:] < -4) * 0.25
-    place = place + fall + bulge - np.concatenate([np.zeros_like(forward), np.zeros_like(forward), forward], -1)
-    albedo, alpha = _strands(style)
+    place = place + fall + bulge
+    place[..., 2:] -= np.clip(drop, 0, 1.2) * (drop <= 4.5) * (root[..., 2:] < -4) * 0.25
     depth = np.clip(thick / max(s.top, s.side, 0.5), 0, 1)
-    ao = (0.62 + 0.38 * depth) * (1 - 0.25 * np.clip(hang / 16.0, 0, 1))
-    return Sheet(place.astype(np.float32), albedo * color, alpha, ao.astype(np.float32))
+    reach = (0.62 + 0.38 * depth) * (1 - 0.25 * np.clip(hang / 16.0, 0, 1))
+    return place.astype(np.float32), reach.astype(np.float32)
 
 
 @cache
-def _strands(style: str) -> tuple[F32, F32]:
-    """Tint (T, T, 3) around 1 and cover (T, T) of a style's strands."""
+def strands(style: str, side: int) -> tuple[F32, F32]:
+    """Brightness (T, T) around 1 and cover (T, T) of a style's strands."""
     s = STYLES[style]
-    strand = _paint.streaks(TEXTURE, 4 * TEXTURE, 21, along=4 if s.curl < 0.3 else 40)
-    strand = np.asarray(cv2.resize(strand, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA), np.float32)
-    coarse = _paint.streaks(TEXTURE, TEXTURE, 22, along=3 if s.curl < 0.3 else 30)
-    value = 0.35 + 0.9 * strand * 0.6 + 0.75 * coarse * 0.6
-    k = np.linspace(0, 1, TEXTURE, dtype=np.float32)[:, None]
-    ragged = _paint.streaks(TEXTURE, TEXTURE, 23, along=2)
+    fine = _paint.streaks(side, 4 * side, 21, along=4 if s.curl < 0.3 else 40)
+    fine = np.asarray(cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+    coarse = _paint.streaks(side, side, 22, along=3 if s.curl < 0.3 else 30)
+    value = 0.35 + 0.9 * fine * 0.6 + 0.75 * coarse * 0.6
+    k = np.linspace(0, 1, side, dtype=np.float32)[:, None]
+    ragged = _paint.streaks(side, side, 23, along=2)
+    locks = _paint.streaks(side, side, 41, along=2)
     reach = 0.09 if s.hang or s.fringe else 0.06
-    alpha = np.clip((1 - k) / reach + (ragged - 0.7) * 1.2, 0, 1)
-    return np.repeat(value[..., None], 3, 2).astype(np.float32), alpha.astype(np.float32)
+    alpha = np.clip((1 - k - 0.11 * locks) / reach + (ragged - 0.62) * 1.2, 0, 1)
+    return value.astype(np.float32), alpha.astype(np.float32)
 
 
-def beard_sheet(head: F32, normal: F32, color: F32, lod: int) -> Sheet:
-    """A full beard with a mustache, on the face's own grid."""
-    rows, columns = _head.lod_grid(lod)
-    columns = columns[(columns > 10) & (columns < _head.COLUMNS - 11)]
-    rows = rows[(rows > 18) & (rows < 50)]
-    index = np.ix_(rows, columns)
-    f = _paint.fields(_head.COLUMNS)
-    grid_cover = _chart.sample_grid(f.stubble[..., None], _head.ROWS, _head.COLUMNS)
-    cover = grid_cover[index]
-    tuft = 1 + 0.25 * _wave(31, _head.ROWS, _head.COLUMNS, (17, 23))[index]
-    chin = np.exp(-((_head.template().xy0[index][..., 0] / 3.0) ** 2)) * (_head.template().xy0[index][..., 1] > 8)
-    thick = cover * (0.25 + 0.55 * chin) * tuft
-    place = head[index] + normal[index] * (thick[..., None] + 0.03)
-    place[..., 1] += 0.5 * chin * cover
-    full = _beard_cover()
-    v0, v1 = rows[0] / (_head.ROWS - 1), rows[-1] / (_head.ROWS - 1)
-    u0, u1 = columns[0] / (_head.COLUMNS - 1), columns[-1] / (_head.COLUMNS - 1)
-    side = full.shape[0]
-    v = np.linspace(v0, v1, TEXTURE, dtype=np.float32)[:, None].repeat(TEXTURE, 1) * (side - 1)
-    u = np.linspace(u0, u1, TEXTURE, dtype=np.float32)[None].repeat(TEXTURE, 0) * (side - 1)
-    alpha = np.asarray(cv2.remap(full, u, v, cv2.INTER_LINEAR), np.float32)
-    strand = 0.55 + 0.9 * _paint.streaks(TEXTURE, TEXTURE, 33, along=14)
-    ao = np.full(place.shape[:2], 0.9, np.float32)
-    return Sheet(place.astype(np.float32), strand[..., None] * color, alpha, ao)
+def beard(head: F32, normal: F32, lod: int) -> tuple[F32, F32]:
+    """A full beard with a mustache on the face's own grid: vertices (R, C, 3) and normals."""
+    index = np.ix_(*face_grid("beard", lod))
+    thick, drop = _beard_form()
+    out = normal[index]
+    place = head[index] + out * thick[index][..., None]
+    place[..., 1] += drop[index]
+    return place.astype(np.float32), out
 
 
 @cache
-def _beard_cover() -> F32:
-    f = _paint.fields(256)
-    rough = _paint.streaks(256, 256, 35, along=60)
-    result: F32 = np.clip(f.stubble * 1.9 - 0.9 * (1 - rough) * (1.2 - f.stubble) - 0.15, 0, 0.97).astype(np.float32)
-    return result
+def _beard_form() -> tuple[F32, F32]:
+    """(ROWS, COLUMNS) how thick a full beard is and how far it hangs."""
+    x, y = np.moveaxis(_head.template().xy0, -1, 0)
+    v = np.rint(np.linspace(0, 255, _head.ROWS)).astype(int)
+    u = np.rint(np.linspace(0, 255, _head.COLUMNS)).astype(int)
+    cover = _paint.fields(256).stubble[np.ix_(v, u)]
+    tuft = 1 + 0.25 * _wave(31, _head.ROWS, _head.COLUMNS, (17, 23))
+    chin = np.exp(-((x / 3.0) ** 2)) * (y > 8)
+    return (cover * (0.25 + 0.55 * chin) * tuft + 0.03).astype(np.float32), (0.5 * chin * cover).astype(np.float32)
+
+
+@cache
+def beard_cover(side: int) -> tuple[F32, F32]:
+    """Brightness and cover of a full beard, (T, T) on the head's texture."""
+    f = _paint.fields(side)
+    rough = _paint.streaks(side, side, 35, along=60)
+    cover = np.clip(f.stubble * 1.9 - 0.9 * (1 - rough) * (1.2 - f.stubble) - 0.15, 0, 0.97)
+    strand = 0.55 + 0.9 * _paint.streaks(side, side, 33, along=14)
+    return strand.astype(np.float32), cover.astype(np.float32)

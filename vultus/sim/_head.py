@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -182,20 +183,25 @@ def _smooth_slices(t: F64) -> F64:
     return np.stack([np.interp(t, dense, soft[:, k]) for k in range(values.shape[1])], axis=1)
 
 
-def normals(grid: F32) -> F32:
-    """(R, C, 3) outward unit normals of a grid whose rows run down and whose columns run to the viewer's right."""
+def normals(grid: F32, *, closed: bool = False) -> F32:
+    """(R, C, 3) outward unit normals of a grid whose rows run down and whose columns run to the viewer's right.
+
+    Args:
+        grid: (R, C, 3).
+        closed: whether the first column is the last one again.
+    """
     down, right = np.empty_like(grid), np.empty_like(grid)
-    down[1:-1], down[0], down[-1] = grid[2:] - grid[:-2], grid[1] - grid[0], grid[-1] - grid[-2]
-    right[:, 1:-1] = grid[:, 2:] - grid[:, :-2]
-    if np.allclose(grid[:, 0], grid[:, -1], atol=1e-4):  # closed behind
+    np.subtract(grid[2:], grid[:-2], out=down[1:-1])
+    down[0], down[-1] = grid[1] - grid[0], grid[-1] - grid[-2]
+    np.subtract(grid[:, 2:], grid[:, :-2], out=right[:, 1:-1])
+    if closed:
         right[:, 0] = right[:, -1] = grid[:, 1] - grid[:, -2]
     else:
         right[:, 0], right[:, -1] = grid[:, 1] - grid[:, 0], grid[:, -1] - grid[:, -2]
-    out = np.empty_like(grid)
-    dx, dy, dz = down[..., 0], down[..., 1], down[..., 2]
-    rx, ry, rz = right[..., 0], right[..., 1], right[..., 2]
-    out[..., 0], out[..., 1], out[..., 2] = dy * rz - dz * ry, dz * rx - dx * rz, dx * ry - dy * rx
-    out /= np.sqrt(np.einsum("ijk,ijk->ij", out, out))[..., None] + 1e-9
+    (dx, dy, dz), (rx, ry, rz) = cv2.split(down), cv2.split(right)
+    nx, ny, nz = dy * rz - dz * ry, dz * rx - dx * rz, dx * ry - dy * rx
+    scale = 1 / (np.sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9))
+    out: F32 = np.asarray(cv2.merge([nx * scale, ny * scale, nz * scale]), np.float32)
     return out
 
 

@@ -42,10 +42,10 @@ class Fields:
 
     def __init__(self, side: int) -> None:
         grid = _chart.chart(side, side)
-        x, y, ahead = (np.ascontiguousarray(grid[..., k], np.float64) for k in range(3))
+        x, y, ahead = (np.ascontiguousarray(grid[..., k], np.float32) for k in range(3))
         phi, t = _chart.phi_t(side, side)
         self.x, self.y, self.ahead = x, y, ahead
-        self.phi, self.t = phi, t
+        self.phi, self.t = phi.astype(np.float32), t.astype(np.float32)
         noise = _noise(side, 5)
         self.grain = noise
         self.nostril = (
@@ -144,9 +144,9 @@ def _fold(x: F, y: F) -> F:
 
 @cache
 def albedo_fields(side: int) -> F32:
-    """(T, T, 3, 24) change of log albedo per standard deviation."""
+    """(3, T, T, 24) change of log albedo per standard deviation."""
     f = fields(side)
-    x, y, ahead = f.x, f.y, f.ahead
+    x, y, ahead = f.x.astype(np.float64), f.y.astype(np.float64), f.ahead
     red, dark, warm = np.array([0.0, -0.10, -0.09]), np.array([-0.13, -0.15, -0.16]), np.array([0.02, -0.02, -0.09])
     places = [
         (4.2, 3.2, 1.4, 1.1, red * 1.3),
@@ -167,7 +167,7 @@ def albedo_fields(side: int) -> F32:
         small = rng.normal(size=(cells, cells)).astype(np.float32)
         field = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float64)
         found.append(field[..., None] * (0.22 * dark if k % 2 else 0.3 * red))
-    return np.stack(found, axis=-1).astype(np.float32)
+    return np.ascontiguousarray(np.moveaxis(np.stack(found, axis=-1), 2, 0), np.float32)
 
 
 def skin_color(ita_deg: float) -> F32:
@@ -176,30 +176,22 @@ def skin_color(ita_deg: float) -> F32:
     return ((value / 255) ** 2 * 0.92).astype(np.float32)
 
 
-@lru_cache(maxsize=64)
-def _cached_skin(person: Person, side: int) -> tuple[F32, F32]:
+@lru_cache(maxsize=32)
+def person_skin(person: Person, side: int) -> tuple[F32, F32]:
+    """Skin (3, T, T) and brow cover (T, T) of a person; kept for the last few."""
     f = fields(side)
     change = albedo_fields(side) @ person.z_albedo.astype(np.float32)
-    depth = float(np.interp(person.tone_ita_deg, (-40, 50), (0.75, 1.0)))
-    skin = skin_color(person.tone_ita_deg) * np.exp(change * depth + 0.034 * f.grain[..., None])
+    depth = np.float32(np.interp(person.tone_ita_deg, (-40, 50), (0.75, 1.0)))
+    skin = skin_color(person.tone_ita_deg)[:, None, None] * np.exp(change * depth + np.float32(0.034) * f.grain)
     for mark in person.marks:
         _paint_mark(skin, f, mark)
-    skin *= 1 - 0.8 * f.nostril[..., None]
-    a = _head.activations(person.z_shape)
-    brow = _features.brow_of(a, person.sex_axis)
+    skin *= 1 - np.float32(0.8) * f.nostril
+    brow = _features.brow_of(_head.activations(person.z_shape), person.sex_axis)
     middle, thick, s = _features.brow_curve(brow, f.x)
-    across = (f.y - middle) / np.maximum(thick, 0.05)
+    across = np.abs((f.y - middle) / np.maximum(thick, 0.05))
     ends = np.clip((s + 0.03) / 0.14, 0, 1) * np.clip((1.03 - s) / 0.2, 0, 1)
-    strands = _slanted(side)
-    alpha = np.clip(
-        1.5 * np.exp(-(np.abs(across) ** 2.6)) * ends - 0.55 * (1 - strands) * (0.6 + 0.5 * np.abs(across)), 0, 0.93
-    )
+    alpha = np.clip(1.5 * np.exp(-(across**2.6)) * ends - 0.55 * (1 - _slanted(side)) * (0.6 + 0.5 * across), 0, 0.93)
     return skin.astype(np.float32), (alpha * (f.ahead > 0.4)).astype(np.float32)
-
-
-def person_skin(person: Person, side: int) -> tuple[F32, F32]:
-    """Skin (T, T, 3) and brow cover (T, T) of a person; kept for the last 64."""
-    return _cached_skin(person, side)
 
 
 @cache
@@ -216,22 +208,26 @@ def _slanted(side: int) -> F32:
 
 def _paint_mark(skin: F32, f: Fields, mark: Mark) -> None:
     """A mole, a scar or freckles, in place."""
-    dx, dy = f.x - mark.x, f.y - mark.y
+    dx, dy = f.x - np.float32(mark.x), f.y - np.float32(mark.y)
     if mark.kind == "mole":
-        cover = np.clip(1.6 - np.hypot(dx, dy) / mark.size * 1.6, 0, 1) * f.ahead
-        color = np.array([0.10, 0.055, 0.035])
-        skin += (cover * 0.85)[..., None] * (color - skin)
+        cover = 0.85 * np.clip(1.6 - np.sqrt(dx * dx + dy * dy) * (1.6 / mark.size), 0, 1) * f.ahead
+        skin += cover * (_column(0.10, 0.055, 0.035) - skin)
     elif mark.kind == "scar":
-        c, s = np.cos(mark.angle), np.sin(mark.angle)
+        c, s = float(np.cos(mark.angle)), float(np.sin(mark.angle))
         along, across = c * dx + s * dy, -s * dx + c * dy
         cover = np.exp(-((across / 0.13) ** 2)) * (np.abs(along) < 2.2 * mark.size) * f.ahead
-        skin *= 1 + cover[..., None] * np.array([0.35, 0.08, 0.08])
+        skin *= 1 + cover * _column(0.35, 0.08, 0.08)
     elif mark.kind == "freckles":
         rng = np.random.default_rng(int(mark.angle * 1e6))
-        cover = np.zeros(f.x.shape)
-        for px, py, size in zip(
-            rng.normal(0, 2.6, 60), rng.normal(2.6, 1.1, 60), rng.uniform(0.1, 0.2, 60), strict=True
-        ):
-            cover += np.exp(-(((f.x - px) ** 2 + (f.y - py) ** 2) / size**2))
-        cover = np.clip(cover, 0, 1) * f.ahead
-        skin *= 1 - cover[..., None] * np.array([0.28, 0.42, 0.5])
+        cover = np.zeros(f.x.shape, np.float32)
+        places = zip(
+            rng.normal(0, 2.6, 60).tolist(), rng.normal(2.6, 1.1, 60).tolist(), rng.uniform(0.1, 0.2, 60), strict=True
+        )
+        for px, py, size in places:
+            cover += np.exp(-((f.x - px) ** 2 + (f.y - py) ** 2) * np.float32(1 / size**2))
+        skin *= 1 - np.clip(cover, 0, 1) * f.ahead * _column(0.28, 0.42, 0.5)
+
+
+def _column(red: float, green: float, blue: float) -> F32:
+    """A color over planes."""
+    return np.array([[[red]], [[green]], [[blue]]], np.float32)

@@ -38,7 +38,7 @@ def points68(scene: Scene, lod: int, camera: Camera) -> tuple[F32, F32]:
     """(68, 2) pixels in center coordinates and (68, 3) camera coordinates."""
     chart = _features.points51(scene.eyes, scene.mouth, scene.brow)
     uv = np.concatenate([_chart.JAW_UV, _chart.uv_of_xy(chart)])
-    places = on_mesh(scene.solid[0].xyz, lod, uv)
+    places = on_mesh(scene.head, lod, uv)
     return camera.project(places).astype(np.float32), places
 
 
@@ -76,7 +76,13 @@ def _face_uv() -> F32:
     return np.concatenate([_chart.JAW_UV, _chart.uv_of_xy(np.concatenate([top, sides, nose]))])
 
 
+@cache
+def _face_corners(lod: int) -> tuple[NDArray[np.int32], F32]:
+    return corners(lod, _face_uv())
+
+
 def box_of(scene: Scene, lod: int, camera: Camera) -> F32:
     """(4,) xyxy edge coordinates of the face from the hairline to the chin."""
-    seen = camera.project(on_mesh(scene.solid[0].xyz, lod, _face_uv())) + 0.5
+    index, weights = _face_corners(lod)
+    seen = camera.project((scene.head.reshape(-1, 3)[index] * weights[..., None]).sum(1)) + 0.5
     return np.concatenate([seen.min(0), seen.max(0)]).astype(np.float32)

@@ -1,98 +1,81 @@
-"""From a person and factors to parts in front of a camera: grids of vertices with their light, color and label."""
+"""From a person and factors to a scene in front of a camera: all vertices in one array, with the light that reaches them.
+
+What does not change from picture to picture is kept: per person the still head with what it wears, per set of pieces the
+triangles and their places on the atlas.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vultus.ops.pose import Camera, euler_to_R
-from vultus.sim import _features, _hair, _head, _paint, _shade, _wear
+from vultus.sim import _features, _hair, _head, _layout, _shade, _wear
+from vultus.sim._layout import LABELS, L, Piece
 from vultus.sim._people import Factors, Person
 from vultus.types import F32
 
-__all__ = ["LABELS", "Part", "Scene", "build", "neutral"]
+__all__ = ["LABELS", "L", "Scene", "build", "neutral"]
 
 F = NDArray[np.floating]
+_CLOSED = ("head", "body", "hat", "hair")
 PIVOT = np.array([0.0, 9.0, 2.5], np.float32)  # about which the head turns on the neck
-
-LABELS = (
-    "background",
-    "skin",
-    "nose",
-    "glasses",
-    "l_eye",
-    "r_eye",
-    "l_brow",
-    "r_brow",
-    "l_ear",
-    "r_ear",
-    "mouth",
-    "u_lip",
-    "l_lip",
-    "hair",
-    "hat",
-    "earring",
-    "necklace",
-    "neck",
-    "cloth",
-)
-L = {name: k for k, name in enumerate(LABELS)}
-
-
-@dataclass(frozen=True)
-class Part:
-    """A grid of vertices and how it looks.
-
-    Attributes:
-        kind: head, ear, body, hat, hair, beard, frame, lens or mask.
-        xyz: (R, C, 3) camera coordinates, cm.
-        light: (R, C, 4) light that leaves a white surface there (3), and sheen.
-        albedo: (T, T, 3), or (3,) for one color.
-        alpha: (T, T) cover, or None for an opaque part.
-        label: parsing class; the head's own comes from its texture.
-    """
-
-    kind: str
-    xyz: F32
-    light: F32
-    albedo: F32
-    alpha: F32 | None
-    label: int
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Parts, camera and what is drawn on the chart.
+    """Vertices of all pieces in camera coordinates, and what is drawn on the chart.
 
     Attributes:
-        solid: opaque parts; the head comes first.
-        cover: parts that lie over them, with alpha.
+        layout: which pieces there are, their triangles and places on the atlas.
+        vertices: (V, 3) cm; the pieces of the layout one after another.
+        light: (V, 4) light that leaves a white surface there (3), and sheen.
+        head: (R, C, 3) the head's own grid, the first piece.
         camera: for a picture of side 1.
-        turn: (3, 3) of the head.
-        head: (ROWS, COLUMNS, 3) the head's grid in camera coordinates.
         eyes, mouth, brow: curves.
     """
 
-    solid: list[Part]
-    cover: list[Part]
-    camera: Camera
-    turn: F
+    layout: _layout.Layout
+    vertices: F32
+    light: F32
     head: F32
+    camera: Camera
     eyes: _features.Eyes
     mouth: _features.Mouth
     brow: _features.Brow
 
+    @property
+    def normals(self) -> F32:
+        """(V, 3) outward unit normals in camera axes, of the grids as they stand."""
+        found = np.empty_like(self.vertices)
+        for piece, span in zip(self.layout.pieces, self.layout.spans, strict=True):
+            grid = self.vertices[span].reshape(piece.rows, piece.columns, 3)
+            out = _head.normals(grid, closed=piece.kind in _CLOSED)
+            if piece.kind == "lens":  # its middle is one vertex
+                out[-1] = out[0]
+            found[span] = out.reshape(-1, 3)
+        return found
 
-@lru_cache(maxsize=256)
-def neutral(person: Person) -> tuple[F32, dict[str, float]]:
-    """(ROWS, COLUMNS, 3) the person's head without expression, and the named activations of its shape."""
+
+class _Block(NamedTuple):
+    """One piece in the axes of the head: vertices, normals, and the share of the light that reaches them (V,)."""
+
+    piece: Piece
+    xyz: F32
+    normal: F32
+    gain: F32
+
+
+@lru_cache(maxsize=64)
+def neutral(person: Person) -> tuple[F32, F32, dict[str, float]]:
+    """(ROWS, COLUMNS, 3) the person's head without expression, its normals, and the named activations of its shape."""
     grid = _head.template().xyz + _head.shape_basis() @ person.z_shape.astype(np.float32)
-    grid = grid + _sex_basis() * np.float32(person.sex_axis)
-    return grid.astype(np.float32), _head.activations(person.z_shape)
+    grid = (grid + _sex_basis() * np.float32(person.sex_axis)).astype(np.float32)
+    return grid, _head.normals(grid, closed=True), _head.activations(person.z_shape)
 
 
 @cache
@@ -135,61 +118,130 @@ def _age_basis() -> F32:
 
 
 def build(person: Person, factors: Factors, lod: int) -> Scene:
-    """Put the parts in place."""
-    base, a = neutral(person)
+    """Put the pieces in place and light them."""
+    base, _, a = neutral(person)
     strengths = np.asarray(factors.expression, np.float32)
     aged = np.float32(np.clip((factors.age - 25.0) / 60.0, -0.1, 1.0))
-    grid = base + _head.expression_basis() @ strengths + aged * _age_basis()
-    normal = _head.normals(grid)
+    grid = base + _head.expression_basis() @ strengths
+    grid += aged * _age_basis()
     turn = euler_to_R(factors.pose_deg).astype(np.float32)
     camera, place = _camera(factors, turn)
     light = np.asarray(factors.light_sh, np.float32) * np.float32(factors.light_gain)
-    style = factors.hair_style
-    hair_tint = _hair.hair_color(factors.hair_color, factors.age)
 
-    follow = _follow()[..., None]
-    turned = (grid - PIVOT) @ turn.T + PIVOT
-    head_cam = (turned * follow + grid * (1 - follow) + place).astype(np.float32)
-
-    rows, columns = _head.lod_grid(lod)
-    pick = np.ix_(rows, columns)
-    side = (96, 192, 384)[lod]
-    eyes = _features.eyes_of(a, strengths, factors.gaze_deg, lift=0.18 * max(float(aged), 0.0))
-    shaded = _shaded(normal[pick], _shade.visibility()[pick], turn, light, 0.032)
-    shaded[..., :3] *= _contact(style, factors.hat, lod)[..., None]
-    _bleed(shaded)
-    skin = _skin(person, factors, side, hair_tint)
-    solid = [Part("head", head_cam[pick], shaded, skin, None, L["skin"])]
-
-    def fixed(xyz: F32) -> F32:
-        """From the head's axes to the camera's."""
-        moved: F32 = ((xyz - PIVOT) @ turn.T + (PIVOT + place)).astype(np.float32)
-        return moved
-
-    ear_size = float(np.exp(0.08 * a["ear size"] + 0.04 * max(float(aged), 0.0)))
-    hidden = style in ("long", "bob") or factors.hat == "beanie"
-    for name, way in (("l_ear", -1), ("r_ear", 1)):
-        if not hidden:
-            xyz, hollow = _wear.ear(way, base, ear_size, lod)
-            lights = _shaded(_head.normals(xyz), None, turn, light, 0.03) * hollow[..., None]
-            solid.append(Part("ear", fixed(xyz), lights, _ear_color(person), None, L[name]))
-    xyz, shade = _wear.body(lod)
-    flat = _shaded(_head.normals(xyz), None, np.eye(3, dtype=np.float32), light, 0.0) * shade[..., None]
-    solid.append(
-        Part("body", xyz + place.astype(np.float32), flat, np.asarray(factors.shirt, np.float32) ** 2, None, L["cloth"])
-    )
-    solid += _hats(factors, grid, normal, fixed, turn, light, lod)
-    cover = _covers(factors, (base, grid, normal), fixed, turn, light, hair_tint, lod)
+    blocks = [_face(grid, factors, lod), *_worn(person, factors, lod), *_over(grid, factors, lod, person)]
+    layout = _layout.layout(tuple(b.piece for b in blocks), lod)
+    xyz = np.concatenate([b.xyz for b in blocks])
+    turned = (xyz - PIVOT) @ turn.T + PIVOT
+    vertices = xyz + layout.follow * (turned - xyz) + place
+    normals = np.concatenate([b.normal for b in blocks])
+    shone = _lit(normals, layout, turn, light, lod)
+    shone *= np.concatenate([b.gain for b in blocks])[:, None]
+    rows, columns = (len(k) for k in _head.lod_grid(lod))
+    _bleed(shone[: rows * columns].reshape(rows, columns, 4))
+    if layout.hair is not None:
+        strands = shone[layout.hair]
+        band = _band(person, factors.hair_style, lod, factors.hat != "none")
+        strands[:, 3] = strands[:, 3] * np.float32(0.4) + band * strands[:, 1]
     return Scene(
-        solid,
-        cover,
+        layout,
+        vertices,
+        shone,
+        vertices[: rows * columns].reshape(rows, columns, 3),
         camera,
-        turn,
-        head_cam,
-        eyes,
+        _features.eyes_of(a, strengths, factors.gaze_deg, lift=0.18 * max(float(aged), 0.0)),
         _features.mouth_of(a, strengths),
         _features.brow_of(a, person.sex_axis),
     )
+
+
+def _face(grid: F32, factors: Factors, lod: int) -> _Block:
+    """The head itself."""
+    rows, columns = _head.lod_grid(lod)
+    pick = np.ix_(rows, columns)
+    normal = _head.normals(grid, closed=True)
+    return _Block(
+        Piece("head", len(rows), len(columns)),
+        grid[pick].reshape(-1, 3),
+        normal[pick].reshape(-1, 3),
+        _contact(factors.hair_style, factors.hat, lod),
+    )
+
+
+def _worn(person: Person, factors: Factors, lod: int) -> list[_Block]:
+    """What does not move with the face: ears, body, hat, glasses, hair."""
+    found = []
+    if not (factors.hair_style in ("long", "bob") or factors.hat == "beanie"):
+        found += _ears(person, lod)
+    found.append(_body(lod))
+    if factors.hat != "none":
+        found += _hat(person, factors.hat, lod)
+    if factors.glasses != "none":
+        found += _glasses(person, factors.glasses, lod)
+    if _hair.STYLES[factors.hair_style].top > 0:
+        found.append(_locks(person, factors.hair_style, lod, factors.hat != "none"))
+    return found
+
+
+def _over(grid: F32, factors: Factors, lod: int, person: Person) -> list[_Block]:
+    """What lies on the moving face: a full beard, a mask."""
+    found = []
+    if factors.beard == "full" or factors.occluder == "mask":
+        normal = _head.normals(grid, closed=True)
+        if factors.beard == "full":
+            xyz, out = _hair.beard(grid, normal, lod)
+            found.append(_block("beard", xyz, out, 0.9))
+        if factors.occluder == "mask":
+            xyz = _wear.mask(grid, normal, lod)
+            found.append(_block("mask", xyz, _head.normals(xyz)))
+    return found
+
+
+def _block(kind: str, xyz: F32, normal: F32, gain: F32 | float = 1.0) -> _Block:
+    rows, columns = xyz.shape[:2]
+    share = np.broadcast_to(np.asarray(gain, np.float32), (rows, columns)).ravel()
+    return _Block(Piece(kind, rows, columns), xyz.reshape(-1, 3), normal.reshape(-1, 3), share)
+
+
+@lru_cache(maxsize=64)
+def _ears(person: Person, lod: int) -> list[_Block]:
+    base, _, a = neutral(person)
+    size = float(np.exp(0.08 * a["ear size"]))
+    return [_block(kind, *_wear.ear(way, base, size, lod)) for kind, way in (("l_ear", -1), ("r_ear", 1))]
+
+
+@cache
+def _body(lod: int) -> _Block:
+    xyz, shade = _wear.body(lod)
+    return _block("body", xyz, _head.normals(xyz, closed=True), shade)
+
+
+@lru_cache(maxsize=64)
+def _hat(person: Person, kind: str, lod: int) -> list[_Block]:
+    base, normal, _ = neutral(person)
+    crown, *visor = _wear.hat(kind, base, normal, lod)
+    found = [_block("hat", crown, _head.normals(crown, closed=True))]
+    return found + [_block("visor", grid, _head.normals(grid)) for grid in visor]
+
+
+@lru_cache(maxsize=64)
+def _glasses(person: Person, kind: str, lod: int) -> list[_Block]:
+    found = []
+    for what, grid in _wear.glasses(kind, neutral(person)[0], lod):
+        if what == "frame" or kind == "sun":  # clear lenses are not seen
+            out = np.zeros_like(grid)
+            out[..., 2] = -1
+            if what == "frame":
+                out = _head.normals(grid, closed=bool((grid[:, 0] == grid[:, -1]).all()))
+                out *= -np.sign(out[..., 2:] + np.float32(1e-6))
+            found.append(_block(what, grid, out))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _locks(person: Person, style: str, lod: int, pressed: bool) -> _Block:
+    base, normal, _ = neutral(person)
+    xyz, reach = _hair.sheet(style, base, normal, lod, pressed)
+    return _block("hair", xyz, _head.normals(xyz, closed=True), reach)
 
 
 def _camera(factors: Factors, turn: F32) -> tuple[Camera, F32]:
@@ -201,32 +253,28 @@ def _camera(factors: Factors, turn: F32) -> tuple[Camera, F32]:
     return Camera(distance * zoom / 33.0, 0.5 + dx, 0.5 + dy), place
 
 
-@cache
-def _follow() -> F32:
-    """How far each vertex turns with the head: all of it, but the neck less and less."""
-    t = _head.template().t[:, None]
-    back = np.abs(_head.template().phi)[None] > np.pi / 2
-    start = np.where(back, 0.84, 0.90)
-    return np.clip(1 - (t - start) / (1.0 - start), 0, 1).astype(np.float32) ** 0.8
-
-
-def _shaded(normal: F32, open_: F32 | None, turn: F32, light: F32, sheen: float) -> F32:
-    """(R, C, 4) irradiance and sheen at the vertices of a part."""
-    shape = normal.shape[:2]
-    flat = normal.reshape(-1, 3)
-    open_flat = None if open_ is None else open_.reshape(-1, _shade.N_DIRECTIONS)
-    irradiance, arrives = _shade.lit(flat, open_flat, turn, light)
-    out = np.empty((len(flat), 4), np.float32)
+def _lit(normals: F32, layout: _layout.Layout, turn: F32, light: F32, lod: int) -> F32:
+    """(V, 4) irradiance and sheen at all vertices; the head is shadowed by its own relief."""
+    if layout.body is not None:  # it does not turn with the head
+        normals = normals.copy()
+        normals[layout.body] = normals[layout.body] @ turn
+    irradiance, arrives = _shade.lit(normals, _open(lod), turn, light)
+    out = np.empty((len(normals), 4), np.float32)
     out[:, :3] = irradiance
-    if sheen:
-        half = _shade.main_direction(light) + np.array([0, 0, -1], np.float32)
-        half = turn.T @ (half / np.linalg.norm(half))
-        shine = np.maximum(flat @ half, 0)
-        strong = float(light[0].mean()) * sheen
-        out[:, 3] = strong * (shine**16 * 1.3 + 0.35 * shine**4) * arrives
-    else:
-        out[:, 3] = 0
-    return out.reshape(*shape, 4)
+    half = _shade.main_direction(light) + np.array([0, 0, -1], np.float32)
+    half = turn.T @ (half / np.linalg.norm(half))
+    shine = np.maximum(normals @ half.astype(np.float32), 0)
+    wide = shine * shine * shine * shine
+    narrow = wide * wide
+    strong = layout.sheen * np.float32(light[0].mean())
+    out[:, 3] = strong * (np.float32(1.3) * narrow * narrow + np.float32(0.35) * wide) * arrives
+    return out
+
+
+@cache
+def _open(lod: int) -> F32:
+    """(R * C, 64) what of each direction the head leaves open for its own vertices."""
+    return np.ascontiguousarray(_shade.visibility()[np.ix_(*_head.lod_grid(lod))].reshape(-1, _shade.N_DIRECTIONS))
 
 
 def _bleed(light: F32) -> None:
@@ -234,8 +282,8 @@ def _bleed(light: F32) -> None:
     red = light[..., 0]
     soft = red.copy()
     soft[1:-1, 1:-1] = (red[1:-1, 1:-1] * 2 + red[:-2, 1:-1] + red[2:, 1:-1] + red[1:-1, :-2] + red[1:-1, 2:]) / 6
-    light[..., 0] = 0.4 * red + 0.6 * soft
-    light[..., 0] += 0.03 * np.exp(-4 * red)
+    mixed = np.float32(0.4) * red + np.float32(0.6) * soft
+    light[..., 0] = mixed + np.float32(0.03) * np.exp(-4 * red)
 
 
 @cache
@@ -246,7 +294,7 @@ def _contact(style: str, hat: str, lod: int) -> F32:
     s = _hair.STYLES[style]
     out = np.ones((len(rows), len(columns)))
     if s.top > 0:
-        line = _hair._hairline(phi, s.recede)
+        line = _hair.hairline(phi, s.recede)
         fringe = s.fringe * 0.05 * (np.abs(phi) < 0.9)
         out *= 1 - 0.34 * np.exp(-np.clip(t - line - fringe, 0, None) / 0.035)
         if s.hang > 4:
@@ -254,86 +302,16 @@ def _contact(style: str, hat: str, lod: int) -> F32:
     if hat != "none":
         reach = 0.30 if hat == "cap" else 0.20
         out *= 1 - 0.42 * np.clip((reach - t) / 0.12, 0, 1) * (np.abs(phi) < 1.6)
-    return out.astype(np.float32)
+    return out.astype(np.float32).ravel()
 
 
-def _skin(person: Person, factors: Factors, side: int, hair_tint: F32) -> F32:
-    """(T, T, 3) color of the head of one picture."""
-    f = _paint.fields(side)
-    skin, brow = _paint.person_skin(person, side)
-    age = float(np.clip((factors.age - 32.0) / 45.0, 0, 1.15))
-    smile = float(factors.expression[0])
-    gray = 1 - (0.34 * age) * f.wrinkle - (0.07 + 0.22 * age + 0.26 * smile) * f.fold - (0.06 + 0.16 * age) * f.bag
-    out = skin * gray[..., None]
-    out *= 1 - f.blush[..., None] * np.array([0.0, 0.09, 0.07], np.float32)
-    shadow = float(factors.makeup.get("eye shadow", 0.0))
-    if shadow:
-        color = np.asarray(factors.makeup.get("color", (0.45, 0.3, 0.4)), np.float32) ** 2
-        out += (0.75 * shadow * f.lid)[..., None] * (color - out)
-    own = _hair.hair_color(person.hair_color or "brown", factors.age) if factors.hair_color == "blue" else hair_tint
-    brow_color = np.minimum(own * 0.55, 0.16) * np.array([1.0, 0.95, 0.9], np.float32)
-    out += brow[..., None] * (brow_color - out)
-    style = _hair.STYLES[factors.hair_style]
-    if style.top > 0:
-        out += (0.88 * _hair.scalp(side, style.recede))[..., None] * (hair_tint * 0.5 - out)
-    if factors.beard != "none":
-        amount = 0.42 if factors.beard == "stubble" else 0.72
-        rough = amount * f.stubble * (0.75 + 0.18 * f.grain)
-        out += np.clip(rough, 0, 0.9)[..., None] * (hair_tint * 0.5 - out)
-    result: F32 = np.asarray(out, np.float32)
-    return result
-
-
-def _ear_color(person: Person) -> F32:
-    return _paint.skin_color(person.tone_ita_deg) * np.array([1.0, 0.88, 0.86], np.float32)
-
-
-def _hats(factors: Factors, grid: F32, normal: F32, fixed: Any, turn: F32, light: F32, lod: int) -> list[Part]:
-    if factors.hat == "none":
-        return []
-    color = np.asarray(factors.shirt, np.float32)[::-1] ** 2 * 0.8 + 0.02
-    parts = []
-    for xyz in _wear.hat(factors.hat, grid, normal, lod):
-        parts.append(
-            Part("hat", fixed(xyz), _shaded(_head.normals(xyz), None, turn, light, 0.0), color, None, L["hat"])
-        )
-    return parts
-
-
-def _covers(
-    factors: Factors, heads: tuple[F32, F32, F32], fixed: Any, turn: F32, light: F32, tint: F32, lod: int
-) -> list[Part]:
-    """Hair, beard and glasses."""
-    base, grid, normal = heads
-    parts = []
-    sheets = [("hair", _hair.hair_sheet(factors.hair_style, grid, normal, tint, lod, factors.hat != "none"), L["hair"])]
-    if factors.beard == "full":
-        sheets.append(("beard", _hair.beard_sheet(grid, normal, tint * 0.8, lod), L["skin"]))
-    for kind, sheet, label in sheets:
-        if sheet is not None:
-            lights = _shaded(_head.normals(sheet.xyz), None, turn, light, 0.05) * sheet.ao[..., None]
-            if kind == "hair":
-                lights = _strand_light(sheet.xyz, lights)
-            parts.append(Part(kind, fixed(sheet.xyz), lights, sheet.albedo, sheet.alpha, label))
-    if factors.occluder == "mask":
-        xyz, cloth = _wear.mask(grid, normal, lod)
-        lights = _shaded(_head.normals(xyz), None, turn, light, 0.0)
-        parts.append(Part("mask", fixed(xyz), lights, np.array([0.42, 0.56, 0.66], np.float32), cloth, L["cloth"]))
-    if factors.glasses != "none":
-        dark = factors.glasses == "sun"
-        for kind, xyz in _wear.glasses(factors.glasses, base, lod):
-            color = np.array([0.012, 0.010, 0.010] if kind == "lens" else [0.03, 0.022, 0.02], np.float32)
-            lights = np.full((*xyz.shape[:2], 4), 0.8 * factors.light_gain, np.float32)
-            lights[..., 3] = 0.02
-            alpha = np.full((2, 2), (0.93 if dark else 0.06) if kind == "lens" else 1.0, np.float32)
-            parts.append(Part(kind, fixed(xyz), lights, color, alpha, L["glasses"]))
-    return parts
-
-
-def _strand_light(xyz: F32, lights: F32) -> F32:
-    """The band of sheen across strands, where they run at right angles to the light and the eye."""
-    along = np.gradient(xyz, axis=0)
-    along /= np.linalg.norm(along, axis=-1, keepdims=True) + 1e-6
-    band = np.exp(-(((along[..., 1] - 0.45) / 0.22) ** 2))
-    lights[..., 3] = lights[..., 3] * 0.4 + 0.03 * band * lights[..., 1]
-    return lights
+@lru_cache(maxsize=64)
+def _band(person: Person, style: str, lod: int, pressed: bool) -> F32:
+    """(R * C,) how much strands shine: most where they run at right angles to the light and the eye."""
+    block = _locks(person, style, lod, pressed)
+    grid = block.xyz.reshape(block.piece.rows, block.piece.columns, 3)
+    along = np.empty_like(grid)
+    along[1:-1], along[0], along[-1] = grid[2:] - grid[:-2], grid[1] - grid[0], grid[-1] - grid[-2]
+    fall = (along[..., 1] / (np.sqrt((along * along).sum(-1)) + np.float32(1e-6))).ravel()
+    place = (fall - np.float32(0.45)) / np.float32(0.22)
+    return np.asarray(np.float32(0.03) * np.exp(-place * place), np.float32)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ from vultus.ops.raster import rasterize, sh9
 from vultus.sim import _head
 from vultus.types import F32
 
-__all__ = ["LIGHTS", "directions", "encode", "lamp", "lit", "main_direction", "visibility"]
+__all__ = ["LIGHTS", "develop", "directions", "encode", "lamp", "lit", "main_direction", "visibility"]
 
 LIGHTS = ("left", "right", "top", "soft")
 N_DIRECTIONS = 64
@@ -43,7 +44,7 @@ def visibility() -> F32:
     """(ROWS, COLUMNS, 64) share of each direction that the mean head leaves open, blurred to soft edges."""
     head = _head.template().xyz
     points = head.reshape(-1, 3).astype(np.float64)
-    shifted = points + 0.12 * _head.normals(head).reshape(-1, 3)
+    shifted = points + 0.12 * _head.normals(head, closed=True).reshape(-1, 3)
     faces = _head.grid_faces(_head.ROWS, _head.COLUMNS)
     open_ = np.empty((len(points), N_DIRECTIONS), np.float32)
     far, side = 400.0, 128
@@ -93,27 +94,43 @@ def main_direction(light_sh: F32) -> F32:
     return direction / length if length > 1e-6 else np.array([0, 0, -1], np.float32)
 
 
-def lit(normal: F32, open_: F32 | None, turn: NDArray[np.floating], light_sh: F32) -> tuple[F32, F32]:
+def lit(normal: F32, open_: F32, turn: NDArray[np.floating], light_sh: F32) -> tuple[F32, F32]:
     """Irradiance over pi, and the share of the strongest light that arrives.
 
     Args:
-        normal: (V, 3) in the axes of the part.
-        open_: (V, 64) visibility of directions of the part's own axes, or None for all open.
-        turn: (3, 3) from the part's axes to those of the camera.
+        normal: (V, 3) in the axes of the head.
+        open_: (K, 64) visibility of directions for the first K of them; nothing shadows the others.
+        turn: (3, 3) from the head's axes to those of the camera.
         light_sh: (9, 3) in the axes of the camera.
 
     Returns:
         (V, 3) and (V,).
     """
     around = directions()
-    radiance = np.maximum(sh9(around @ turn.T.astype(np.float32)) @ light_sh, 0)
+    radiance = np.maximum(sh9(around @ turn.T) @ light_sh, 0) * np.float32(4 / N_DIRECTIONS)
     facing = np.maximum(normal @ around.T, 0)
-    if open_ is not None:
-        facing *= open_
-    strongest = around @ (turn.T.astype(np.float32) @ main_direction(light_sh))
-    near = np.maximum(strongest, 0) ** 8
-    arrives = (open_ @ near) / near.sum() if open_ is not None else np.ones(len(normal), np.float32)
-    return facing @ (radiance * np.float32(4 / N_DIRECTIONS)), arrives
+    count = len(open_)
+    facing[:count] *= open_
+    strongest = np.maximum(around @ (turn.T @ main_direction(light_sh)), 0)
+    for _ in range(3):
+        strongest = strongest * strongest
+    arrives = np.ones(len(normal), np.float32)
+    arrives[:count] = open_ @ (strongest / strongest.sum())
+    return facing @ radiance, arrives
+
+
+_EXPOSURE, _SHOULDER = 0.9, 0.5
+
+
+def develop(linear: F32) -> F32:
+    """(H, W, 3) linear light to picture values in [0, 1], as a camera does: highlights are compressed and keep their hue."""
+    red, green, blue = cv2.split(linear)
+    most = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-6))) * np.float32(_EXPOSURE)
+    over = np.maximum(most - np.float32(_SHOULDER), 0)
+    kept = np.minimum(most, np.float32(_SHOULDER)) + over / (1 + over * np.float32(1 / (1 - _SHOULDER)))
+    scale = kept * np.float32(_EXPOSURE) / most
+    value: F32 = np.sqrt(np.maximum(linear * cv2.merge([scale, scale, scale]), 0))
+    return value
 
 
 def encode(linear: F32) -> F32:

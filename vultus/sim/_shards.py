@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from vultus.sim._world import World
 
 __all__ = ["FORMAT", "build_shards", "read_shards"]
 
-FORMAT = "vultus-sim-faces-1"  # raised when the same world would give other pictures
+FORMAT = "vultus-sim-faces-2"  # raised when the same world would give other pictures
 PEOPLE_PER_SHARD = 50
 
 
@@ -34,6 +36,7 @@ def build_shards(
     *,
     split: str = "base",
     lod: int = 1,
+    processes: int = 1,
 ) -> Path:
     """Render pictures of the first people of a split into a folder; done already, it is only found.
 
@@ -48,6 +51,7 @@ def build_shards(
         out: folder, made when missing.
         split: a key of `SPLITS`.
         lod: level of detail.
+        processes: how many render at once, each its own shards; the bytes are the same for any number.
 
     Returns:
         The folder: `shard-000.npz` and so on, and `index.json`.
@@ -57,6 +61,8 @@ def build_shards(
         StoreError: if the disk is full or the folder may not be written.
     """
     seeds = _world.people(split)
+    if not isinstance(processes, int) or not 1 <= processes <= 64:
+        raise InputError(f"processes: expected 1 to 64, got {processes!r}")
     if not 1 <= n_people <= len(seeds) or per_person < 1:
         raise InputError(
             f"n_people, per_person: expected 1 to {len(seeds)} people of split {split!r} and at least 1 picture each, "
@@ -79,7 +85,7 @@ def build_shards(
         Path(out).mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=out, prefix=f".{key}-", suffix=".part"))
         try:
-            _fill(draft, world, plan, seeds[:n_people])
+            _fill(draft, world, plan, seeds[:n_people], processes)
             os.replace(draft, place)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)  # also on Ctrl-C
@@ -118,21 +124,32 @@ def read_shards(place: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def _fill(folder: Path, world: World, plan: dict[str, Any], seeds: range) -> None:
+def _fill(folder: Path, world: World, plan: dict[str, Any], seeds: range, processes: int) -> None:
     """Write all shards, then the index."""
-    shards: list[tuple[str, int]] = []
-    start = 0
-    for first in range(0, len(seeds), PEOPLE_PER_SHARD):
-        arrays = _rendered(world, plan, seeds[first : first + PEOPLE_PER_SHARD], start)
-        name = f"shard-{len(shards):03d}.npz"
-        _write(folder / name, arrays)
-        shards.append((name, len(arrays["image"])))
-        start += len(arrays["image"])
+    jobs = []
+    for number, first in enumerate(range(0, len(seeds), PEOPLE_PER_SHARD)):
+        path = folder / f"shard-{number:03d}.npz"
+        jobs.append((path, world, plan, seeds[first : first + PEOPLE_PER_SHARD], first * plan["per_person"]))
+    if processes == 1 or len(jobs) == 1:
+        counts = [_shard(*job) for job in jobs]
+    else:
+        # a forked copy of a process that has started threads may hang: start anew
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
+            counts = list(pool.map(_shard, *zip(*jobs, strict=True)))
+    shards = [(job[0].name, count) for job, count in zip(jobs, counts, strict=True)]
     text = json.dumps({**plan, "shards": shards}, indent=1)
     with open(folder / "index.json", "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _shard(path: Path, world: World, plan: dict[str, Any], seeds: range, start: int) -> int:
+    """Render and write one shard; how many pictures it has."""
+    arrays = _rendered(world, plan, seeds, start)
+    _write(path, arrays)
+    return len(arrays["image"])
 
 
 def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:

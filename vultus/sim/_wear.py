@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vultus.sim import _chart, _head
+from vultus.sim._layout import face_grid
 from vultus.types import F32
 
-__all__ = ["GLASSES", "HATS", "body", "ear", "glasses", "hat"]
+__all__ = ["GLASSES", "HATS", "body", "ear", "glasses", "hat", "mask", "mask_cover"]
 
 F = NDArray[np.floating]
 _HALF = np.array([0.0, 0.15, 0.0])  # of a ribbon of the frame
@@ -38,28 +40,33 @@ def body(lod: int) -> tuple[F32, F32]:
     return grid, shade.astype(np.float32)
 
 
-def ear(side: int, head: F32, size: float, lod: int) -> tuple[F32, F32]:
-    """An ear (R, C, 3) at the head's side -1 or 1, and the light in its hollows (R, C)."""
+@cache
+def _ear_forms(side: int, lod: int) -> tuple[F32, F32, F32, F32]:
+    """What of an ear stays and what grows with its size (R, C, 3) each, its normals, and the light in its hollows."""
     rows, columns = ((6, 5), (9, 7), (13, 11))[lod]
     v = np.linspace(-1, 1, rows)[:, None]
     u = np.linspace(0, 1, columns)[None]
     half = np.sqrt(np.clip(1 - (0.97 * v) ** 2, 0, 1)) * (1.0 - 0.32 * np.clip(v, 0, 1))
-    tall, wide = 3.0 * size, 1.75 * size
-    back = u * half * 2 * wide - 0.15
-    away = 0.15 + 1.35 * u**0.9 * half * size
     rim = 0.30 * np.exp(-(((u - 0.86) / 0.12) ** 2)) - 0.38 * np.exp(
         -(((u - 0.5) / 0.22) ** 2) - ((v - 0.1) / 0.5) ** 2
     )
-    root = _chart_place(head, side * np.radians(93.0), 0.455)
-    x = side * (away + rim * 0.8)
-    y = v * tall + 0.3 * (u - 0.5)
-    z = back + 0.28 * v * -1.0
-    grid = np.stack(np.broadcast_arrays(root[0] - side * 0.12 + x, root[1] - 0.1 + y, root[2] - 0.7 + z), -1)
+    still = np.broadcast_arrays(
+        side * (0.03 + rim * 0.8) + 0 * v, -0.1 + 0.3 * (u - 0.5) + 0 * v, -0.85 - 0.28 * v + 0 * u
+    )
+    grows = np.broadcast_arrays(side * 1.35 * u**0.9 * half, 3.0 * v + 0 * u, u * half * 3.5)
     hollow = 1 - 0.55 * np.exp(-(((u - 0.45) / 0.25) ** 2) - ((v - 0.15) / 0.55) ** 2) - 0.2 * (u < 0.1)
+    found = [np.stack(still, -1), np.stack(grows, -1), np.broadcast_to(hollow, (rows, columns))]
     if side < 0:  # columns run to the viewer's right as seen from outside
-        grid = grid[:, ::-1]
-        hollow = hollow[:, ::-1]
-    return np.ascontiguousarray(grid, np.float32), np.broadcast_to(hollow, (rows, columns)).astype(np.float32)
+        found = [f[:, ::-1] for f in found]
+    fixed, grown, dark = (np.ascontiguousarray(f, np.float32) for f in found)
+    return fixed, grown, _head.normals(fixed + grown), dark
+
+
+def ear(side: int, head: F32, size: float, lod: int) -> tuple[F32, F32, F32]:
+    """An ear (R, C, 3) at the head's side -1 or 1, its normals, and the light in its hollows (R, C)."""
+    fixed, grown, normal, hollow = _ear_forms(side, lod)
+    root = _chart_place(head, side * np.radians(93.0), 0.455)
+    return fixed + np.float32(size) * grown + root, normal, hollow
 
 
 def _chart_place(head: F32, phi: float, t: float) -> F32:
@@ -115,7 +122,6 @@ def hat(kind: str, head: F32, normal: F32, lod: int) -> list[F32]:
     """A cap (crown and visor) or a beanie over a head: grids (R, C, 3)."""
     rows, columns = ((7, 25), (11, 37), (15, 49))[lod]
     phi = np.linspace(-np.pi, np.pi, columns)
-    edge = np.where(np.abs(phi) < 1.4, 0.16, 0.30) if kind == "cap" else np.full(columns, 0.165)
     edge = np.interp(
         np.abs(phi),
         (0, 0.9, 1.6, 2.2, np.pi),
@@ -125,8 +131,6 @@ def hat(kind: str, head: F32, normal: F32, lod: int) -> list[F32]:
     t = edge[None] * k
     uv = _chart.uv_of_phi_t(np.broadcast_to(phi[None], t.shape), t)
     index_v, index_u = uv[..., 1] * (_head.ROWS - 1), uv[..., 0] * (_head.COLUMNS - 1)
-    import cv2
-
     root = cv2.remap(head, index_u, index_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     out = cv2.remap(normal, index_u, index_v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     lift = (1.7 + 0.7 * np.sin(np.pi * k)) if kind == "cap" else (1.9 + 0.9 * (1 - k) + 0.45 * (k > 0.72))
@@ -142,27 +146,24 @@ def hat(kind: str, head: F32, normal: F32, lod: int) -> list[F32]:
         visor = rim[None] + steps * ahead[None]
         visor[..., 1] += 0.012 * visor[..., 0] ** 2 * steps[..., 0]
         grids.append(visor.astype(np.float32))
-        grids.append(visor[:, ::-1].astype(np.float32))  # seen from below
     return grids
 
 
-def mask(head: F32, normal: F32, lod: int) -> tuple[F32, F32]:
-    """A medical mask from the bridge of the nose to under the chin: grid (R, C, 3) and cover (T, T)."""
-    rows, columns = _head.lod_grid(lod)
-    columns = columns[(columns > 12) & (columns < _head.COLUMNS - 13)]
-    rows = rows[(rows > 20) & (rows < 49)]
-    index = np.ix_(rows, columns)
+def mask(head: F32, normal: F32, lod: int) -> F32:
+    """A medical mask from the bridge of the nose to under the chin: grid (R, C, 3)."""
+    index = np.ix_(*face_grid("mask", lod))
     place = head[index] + normal[index] * 0.35
     for _ in range(3):  # cloth spans the hollows
         place[1:-1, 1:-1] = (
             place[1:-1, 1:-1] + place[:-2, 1:-1] + place[2:, 1:-1] + place[1:-1, :-2] + place[1:-1, 2:]
         ) / 5
         place[..., 2] = np.minimum(place[..., 2], head[index][..., 2] - 0.2)
-    v = np.linspace(rows[0], rows[-1], 64)[:, None] / (_head.ROWS - 1)
-    u = np.linspace(columns[0], columns[-1], 64)[None] / (_head.COLUMNS - 1)
-    chart = _chart.chart(128, 128)
-    at = np.rint(v * 127).astype(int), np.rint(u * 127).astype(int)
-    x, y = chart[at[0], at[1], 0], chart[at[0], at[1], 1]
-    top = 2.1 + 0.16 * np.abs(x)
-    cover = np.clip((y - top) / 0.15, 0, 1) * np.clip((6.6 - np.abs(x)) / 0.15, 0, 1)
-    return place.astype(np.float32), cover.astype(np.float32)
+    return place.astype(np.float32)
+
+
+@cache
+def mask_cover(side: int) -> F32:
+    """(T, T) where the cloth of a mask lies, on the head's texture."""
+    x, y, _ = np.moveaxis(_chart.chart(side, side), -1, 0)
+    cover = np.clip((y - 2.1 - 0.16 * np.abs(x)) / 0.15, 0, 1) * np.clip((6.6 - np.abs(x)) / 0.15, 0, 1)
+    return cover.astype(np.float32)

@@ -115,9 +115,9 @@ class FaceSample:
         return self.factors.pose_deg
 
     @cached_property
-    def _truth(self) -> _draw.Drawn:
+    def _truth(self) -> _draw.Truth:
         scene = _scene.build(self.person, self.factors, self.lod)
-        return _draw.draw(scene, self.person, self.factors, self.size)
+        return _draw.truth(scene, self.person, self.factors, self.size, self.lod)
 
     @property
     def parsing(self) -> U8:
@@ -126,29 +126,25 @@ class FaceSample:
 
     @property
     def depth(self) -> F32:
-        """(S, S) cm from the camera to the surface without hair, beard and glasses; inf on the background."""
-        return self._truth.raster.depth
-
-    @cached_property
-    def normal(self) -> F32:
-        """(S, S, 3) unit normal of the triangle that each pixel sees, camera axes; 0 on the background."""
-        truth = self._truth
-        corners = truth.vertices[truth.faces]
-        flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).astype(np.float32)
-        flat /= -np.linalg.norm(flat, axis=1, keepdims=True) - 1e-12  # corners run clockwise as seen
-        out = np.append(flat, np.zeros((1, 3), np.float32), axis=0)[truth.raster.face_id]
-        return out
-
-    @cached_property
-    def uv(self) -> F32:
-        """(S, S, 2) place on the head's texture in [0, 1], -1 where the pixel sees something else."""
-        truth = self._truth
-        return np.where((truth.part == 0)[..., None], truth.uv, np.float32(-1))
+        """(S, S) cm from the camera to what is seen, hair and glasses included; inf on the background."""
+        return self._truth.depth
 
     @property
+    def normal(self) -> F32:
+        """(S, S, 3) unit normal of what is seen, smooth over the triangles, in camera axes; 0 on the background."""
+        return self._truth.normal
+
+    @property
+    def uv(self) -> F32:
+        """(S, S, 2) place on the head's texture in [0, 1], also below hair; -1 where there is no head."""
+        return self._truth.uv
+
+    @cached_property
     def albedo(self) -> U8:
         """(S, S, 3) color of the surfaces without light and sheen; black on the background."""
-        return _finish.to_bytes(_shade.encode(self._truth.albedo))
+        scene = _scene.build(self.person, self.factors, self.lod)
+        drawn = _draw.draw(scene, self.person, self.factors, self.size, self.lod, lit=False)
+        return _finish.to_bytes(_shade.encode(drawn[..., :3]))
 
     @property
     def sketch(self) -> U8:
@@ -169,9 +165,7 @@ class FaceSample:
     @property
     def occluded(self) -> NDArray[np.bool_]:
         """(S, S) where hair, beard, glasses or an object hides the head."""
-        truth = self._truth
-        hidden: NDArray[np.bool_] = (truth.over > 0.5) & (truth.bare != 0)
-        return hidden
+        return self._truth.hidden
 
     @property
     def params3d(self) -> dict[str, F32]:
@@ -244,13 +238,12 @@ def render(
 
 def _picture(scene: _scene.Scene, person: Person, factors: Factors, size: int, lod: int) -> U8:
     """(S, S, 3): the drawing at twice its size, averaged, over its background, in its style."""
-    drawn = _draw.draw(scene, person, factors, 2 * size)
-    color = cv2.resize(drawn.color, (size, size), interpolation=cv2.INTER_AREA)
-    cover = cv2.resize(drawn.cover, (size, size), interpolation=cv2.INTER_AREA)
+    drawn = _draw.draw(scene, person, factors, 2 * size, lod)
+    small = cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA)
     behind = _finish.background(factors.background, factors.background_seed, size)
-    behind *= np.float32(0.4 + 0.6 * min(factors.light_gain, 1.3))
-    whole = np.asarray(color + (1 - cover)[..., None] * behind, np.float32)
-    image = _finish.to_bytes(_shade.encode(whole))
+    rest = (1 - cv2.extractChannel(small, 3)) * np.float32(0.4 + 0.6 * min(factors.light_gain, 1.3))
+    whole = small[..., :3] + behind * cv2.merge([rest, rest, rest])
+    image = _finish.to_bytes(_shade.develop(whole))
     if factors.style == "sketch":
         return np.repeat(_finish.sketched(image)[..., None], 3, axis=2)
     return _finish.painted(image) if factors.style == "painting" else image
@@ -356,14 +349,14 @@ def morphable(lod: int = 2) -> MorphableModel:
     u, v = columns / (_head.COLUMNS - 1), rows / (_head.ROWS - 1)
     uv = np.stack(np.broadcast_arrays(u[None], v[:, None]), -1).reshape(-1, 2).astype(np.float32)
     index, weights = _points.corners(lod, _points.mean_uv68())
-    fields = _paint.albedo_fields(128).reshape(128, 128, 72)
+    fields = np.moveaxis(_paint.albedo_fields(128), 0, 2)
     places = np.rint(uv * 127).astype(int)
     part = _draw.head_labels()[tuple(np.rint(uv[:, ::-1] * 255).astype(int).T)]
     return MorphableModel(
         _head.template().xyz[pick].reshape(-1, 3),
         _head.shape_basis()[pick].reshape(-1, 3, 40),
         _head.expression_basis()[pick].reshape(-1, 3, 14),
-        fields[places[:, 1], places[:, 0]].reshape(-1, 3, 24),
+        fields[places[:, 1], places[:, 0]],
         _head.grid_faces(len(rows), len(columns)),
         uv,
         index,
