@@ -1,8 +1,9 @@
 """Z-buffers for triangle meshes, and shading by spherical harmonics.
 
-`rasterize` says which triangle each pixel sees, to the last edge: triangles are cut into rows and rows into pixels, all
-triangles at once, in float64. `carry` only brings values of the vertices to the pixels, in float32 in OpenCV, in about a
-tenth of the time; a pixel whose center lies within rounding of an edge may go to either side or, seldom, to neither.
+`rasterize` says which triangle each pixel sees, to the last edge: triangles are cut into rows and rows into pixels,
+all triangles at once, in float64. `carry` only brings values of the vertices to the pixels, in float32 in OpenCV, in
+about a tenth of the time; a pixel whose center lies within rounding of an edge may go to either side or, seldom, to
+neither.
 """
 
 from __future__ import annotations
@@ -111,6 +112,11 @@ class Layer(NamedTuple):
 
     values: F32
     order: F32
+
+    def planes(self) -> tuple[F32, F32, F32]:
+        """The three values apart, (H, W) each."""
+        first, second, third = cv2.split(self.values)
+        return np.asarray(first, np.float32), np.asarray(second, np.float32), np.asarray(third, np.float32)
 
     @property
     def depth(self) -> F32:

@@ -40,7 +40,8 @@ def bake(scene: Scene, person: Person, factors: Factors, lod: int, *, lit: bool 
 
     Args:
         scene: lit vertices.
-        person, factors: who and how.
+        person: who.
+        factors: how.
         lod: level of detail.
         lit: False for the color of the surfaces alone.
     """
@@ -52,14 +53,18 @@ def bake(scene: Scene, person: Person, factors: Factors, lod: int, *, lit: bool 
     tint = _hair.hair_color(factors.hair_color, factors.age)
     rows, columns = scene.head.shape[:2]
     light = _spread(vertex_light[: rows * columns].reshape(rows, columns, 4), _skin_maps(lod))
-    planes = cv2.split(light)
+    planes = _planes(light)
     solid = np.zeros((*layout.solid_atlas, 4), np.float32)
     skin = _skin(person, factors, SKIN_SIDE[lod], tint)
-    solid[: len(light)] = cv2.merge([*(s * p + planes[3] for s, p in zip(skin, planes, strict=False)), _ones(len(light))])
+    solid[: len(light)] = cv2.merge(
+        [*(s * p + planes[3] for s, p in zip(skin, planes, strict=False)), _ones(len(light))]
+    )
     for tile in layout.solid[1:]:
         part = vertex_light[tile.vertices]
         place = solid[tile.row : tile.row + tile.rows, : tile.columns]
-        place[..., :3] = (part[:, :3] * _color_of(tile.kind, person, factors) + part[:, 3:]).reshape(*place.shape[:2], 3)
+        place[..., :3] = (part[:, :3] * _color_of(tile.kind, person, factors) + part[:, 3:]).reshape(
+            *place.shape[:2], 3
+        )
         place[..., 3] = 1
     cover = np.zeros((*layout.cover_atlas, 4), np.float32)
     for tile in layout.cover:
@@ -71,6 +76,10 @@ def bake(scene: Scene, person: Person, factors: Factors, lod: int, *, lit: bool 
         else:
             _bake_mask(place, vertex_light[tile.vertices], tile, lod)
     return Baked(solid, cover, light)
+
+
+def _planes(texture: F32) -> list[F32]:
+    return [np.asarray(plane, np.float32) for plane in cv2.split(texture)]
 
 
 def _color_of(kind: str, person: Person, factors: Factors) -> F32:
@@ -125,13 +134,14 @@ def _skin(person: Person, factors: Factors, side: int, hair: F32) -> list[F32]:
     shadow = float(factors.makeup.get("eye shadow", 0.0))
     if shadow:
         color = np.asarray(factors.makeup.get("color", (0.45, 0.3, 0.4)), np.float32) ** 2
-        layers.append((f.lid * np.float32(0.75 * shadow), color))
+        layers.append((np.asarray(f.lid * np.float32(0.75 * shadow), np.float32), color))
     own = _hair.hair_color(person.hair_color or "brown", factors.age) if factors.hair_color == "blue" else hair
-    layers.append((brow, np.minimum(own * 0.55, 0.16).astype(np.float32) * np.array([1.0, 0.95, 0.9], np.float32)))
+    tone = np.minimum(own * np.float32(0.55), np.float32(0.16)) * np.array([1.0, 0.95, 0.9], np.float32)
+    layers.append((brow, tone))
     grown = _grown(factors, side)
     if grown is not None:
         layers.append((grown, hair * np.float32(0.5)))
-    added = []
+    added: list[tuple[F32, F32]] = []
     for cover, color in layers:
         left = 1 - cover
         kept *= left
@@ -152,7 +162,7 @@ def _skin(person: Person, factors: Factors, side: int, hair: F32) -> list[F32]:
 def _grown(factors: Factors, side: int) -> F32 | None:
     """(T, T) how much hair covers the skin: scalp and stubble."""
     style = _hair.STYLES[factors.hair_style]
-    bare = None
+    bare: F32 | None = None
     if style.top > 0:
         bare = 1 - np.float32(0.88) * _hair.scalp(side, style.recede)
     if factors.beard != "none":
@@ -179,7 +189,7 @@ def _bake_hair(place: F32, light: F32, style: str, tint: F32, lod: int) -> None:
     """Hair from outside, and below it the same from inside."""
     rows, columns = ((13, 25), (21, 41), (29, 61))[lod]
     value, alpha = _hair.strands(style, STRAND_SIDE[lod])
-    *lights, sheen = cv2.split(_spread(light.reshape(rows, columns, 4), _strand_maps(lod)))
+    *lights, sheen = _planes(_spread(light.reshape(rows, columns, 4), _strand_maps(lod)))
     mean = value.mean(dtype=np.float64)
     sheen = sheen * (value * value) * alpha * np.float32(1 / mean**2)
     strength = value * alpha
@@ -189,7 +199,7 @@ def _bake_hair(place: F32, light: F32, style: str, tint: F32, lod: int) -> None:
     place[side:] = cv2.merge([*(plane * np.float32(_INSIDE) for plane in planes), alpha])
 
 
-def _bake_beard(place: F32, light: tuple[F32, ...], tile: Tile, tint: F32, lod: int) -> None:
+def _bake_beard(place: F32, light: list[F32], tile: Tile, tint: F32, lod: int) -> None:
     """A beard is lit as the face below it."""
     window = (slice(tile.top, tile.top + tile.rows), slice(tile.left, tile.left + tile.columns))
     value, alpha = (field[window] for field in _hair.beard_cover(SKIN_SIDE[lod]))

@@ -1,4 +1,4 @@
-"""From a scene to pixels: z-buffers that find each pixel's place on the atlases, looked up there; and what is true there."""
+"""From a scene to pixels: z-buffers find the place of each pixel on the atlases; and what is true of each pixel."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def draw(scene: Scene, person: Person, factors: Factors, side: int, lod: int, *,
 
     Args:
         scene: what to draw.
-        person, factors: who and how.
+        person: who.
+        factors: how.
         side: pixels.
         lod: level of detail.
         lit: False for the color of the surfaces alone.
@@ -59,7 +60,7 @@ def draw(scene: Scene, person: Person, factors: Factors, side: int, lod: int, *,
     camera = camera_at(scene, side)
     colors = _bake.bake(scene, person, factors, lod, lit=lit)
     layer = _solid(scene, camera, side)
-    column, row, _ = cv2.split(layer.values)
+    column, row, _ = layer.planes()
     picture = _look_up(colors.solid, column, row)
     shine = factors.light_gain if lit else 0.0
     px = float(scene.head[..., 2].min()) / camera.focal
@@ -71,14 +72,14 @@ def draw(scene: Scene, person: Person, factors: Factors, side: int, lod: int, *,
             paint(scene, person, factors, _strokes.Spot(x, y, color, _sampled(colors.light, *at).T, px, shine))
             flat[index, :3] = color.T
     for faces in scene.layout.cover_faces:
-        column, row, _ = cv2.split(_cover(scene, camera, side, layer, faces).values)
+        column, row, _ = _cover(scene, camera, side, layer, faces).planes()
         over = _look_up(colors.cover, column, row)
-        left = 1 - cv2.extractChannel(over, 3)
-        picture *= cv2.merge([left, left, left, left])
+        left = 1 - over[..., 3]
+        picture *= np.asarray(cv2.merge([left, left, left, left]), np.float32)
         picture += over
     if factors.occluder == "bar":
-        inside, paint = _bar(factors.background_seed, side)
-        picture[inside] = (*paint, 1)
+        inside, tone = _bar(factors.background_seed, side)
+        picture[inside] = (*tone, 1)
     return picture
 
 
@@ -114,7 +115,9 @@ def _region(name: str, column: F32, row: F32, lod: int) -> tuple[NDArray[np.intp
     if not len(index):
         return index, _NOTHING, _NOTHING, (_NOTHING, _NOTHING)
     at = column.ravel()[index], row.ravel()[index]
-    chart = _sampled(_chart_table(), at[0] * np.float32((_head.COLUMNS - 1) / last), at[1] * np.float32((_head.ROWS - 1) / last))
+    chart = _sampled(
+        _chart_table(), at[0] * np.float32((_head.COLUMNS - 1) / last), at[1] * np.float32((_head.ROWS - 1) / last)
+    )
     return index, chart[:, 0].copy(), chart[:, 1].copy(), at
 
 
@@ -164,7 +167,7 @@ def truth(scene: Scene, person: Person, factors: Factors, side: int, lod: int) -
     camera = camera_at(scene, side)
     layout = scene.layout
     solid = _solid(scene, camera, side)
-    column, row, number = cv2.split(solid.values)
+    column, row, number = solid.planes()
     piece = np.rint(number).astype(np.intp)
     labels = layout.labels[piece]
     head = piece == 0
@@ -181,13 +184,15 @@ def truth(scene: Scene, person: Person, factors: Factors, side: int, lod: int) -
             flat[index] = found
     depth, normals = solid.depth, scene.normals
     corners = scene.vertices[layout.solid_index]
-    normal = _facing(carry(corners, layout.solid_faces, normals[layout.solid_index], camera, (side, side), blank=0.0).values, camera)
+    normal = _facing(
+        carry(corners, layout.solid_faces, normals[layout.solid_index], camera, (side, side), blank=0.0).values, camera
+    )
     hidden = labels == L["glasses"]
-    cover = _bake.bake(scene, person, factors, lod, lit=False).cover if layout.cover else None
+    cover = _bake.bake(scene, person, factors, lod, lit=False).cover
     for faces in layout.cover_faces:
         over = _cover(scene, camera, side, solid, faces)
-        column, row, number = cv2.split(over.values)
-        amount = cv2.extractChannel(_look_up(cover, column, row), 3) > 0.5
+        column, row, number = over.planes()
+        amount = _look_up(cover, column, row)[..., 3] > 0.5
         corners, along = scene.vertices[layout.cover_index], normals[layout.cover_index]
         on = _facing(carry(corners, faces, along, camera, (side, side), behind=solid.order, blank=0.0).values, camera)
         labels[amount] = layout.labels[np.rint(number).astype(np.intp)][amount]

@@ -198,7 +198,8 @@ def normals(grid: F32, *, closed: bool = False) -> F32:
         right[:, 0] = right[:, -1] = grid[:, 1] - grid[:, -2]
     else:
         right[:, 0], right[:, -1] = grid[:, 1] - grid[:, 0], grid[:, -1] - grid[:, -2]
-    (dx, dy, dz), (rx, ry, rz) = cv2.split(down), cv2.split(right)
+    dx, dy, dz = (np.asarray(plane, np.float32) for plane in cv2.split(down))
+    rx, ry, rz = (np.asarray(plane, np.float32) for plane in cv2.split(right))
     nx, ny, nz = dy * rz - dz * ry, dz * rx - dx * rz, dx * ry - dy * rx
     scale = 1 / (np.sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9))
     out: F32 = np.asarray(cv2.merge([nx * scale, ny * scale, nz * scale]), np.float32)

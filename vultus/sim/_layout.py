@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -109,7 +110,7 @@ class Layout(NamedTuple):
 def layout(pieces: tuple[Piece, ...], lod: int) -> Layout:
     """The layout of some pieces, solid ones first; made once."""
     starts = np.cumsum([0, *(p.rows * p.columns for p in pieces)]).tolist()
-    spans = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    spans = [slice(a, b) for a, b in pairwise(starts)]
     split = next((k for k, p in enumerate(pieces) if p.kind in _COVERS), len(pieces))
     solid, cover = _Builder(lod), _Builder(lod)
     for number, (piece, span) in enumerate(zip(pieces, spans, strict=True)):
@@ -188,10 +189,10 @@ class _Builder:
             tile = Tile(piece.kind, span, self.row, high, wide, left, top)
             return (column - left).astype(np.float32), (row - top).astype(np.float32), tile
         if piece.kind == "hair":
-            column, row = np.linspace(0, strands - 1, piece.columns), np.linspace(0, strands - 1, piece.rows)
-            return column.astype(np.float32), row.astype(np.float32), Tile("hair", span, self.row, 2 * strands, strands)
-        column, row = np.arange(piece.columns, dtype=np.float32), np.arange(piece.rows, dtype=np.float32)
-        return column, row, Tile(piece.kind, span, self.row, piece.rows, piece.columns)
+            u, v = np.linspace(0, strands - 1, piece.columns), np.linspace(0, strands - 1, piece.rows)
+            return u.astype(np.float32), v.astype(np.float32), Tile("hair", span, self.row, 2 * strands, strands)
+        across, down = np.arange(piece.columns, dtype=np.float32), np.arange(piece.rows, dtype=np.float32)
+        return across, down, Tile(piece.kind, span, self.row, piece.rows, piece.columns)
 
     def all_faces(self) -> I32:
         """(F, 3)."""

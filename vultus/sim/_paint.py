@@ -64,11 +64,9 @@ class Fields:
             setattr(self, name, getattr(self, name).astype(np.float32))
 
 
-def _soft_spot(
-    x: NDArray[np.float64], y: NDArray[np.float64], ahead: F, spot: tuple[float, float, float, float]
-) -> NDArray[np.float64]:
+def _soft_spot(x: F, y: F, ahead: F, spot: tuple[float, float, float, float]) -> NDArray[np.float64]:
     """A Gaussian on the face: x, y and deviations."""
-    return np.asarray(_head.bump(x, y, spot[:2], spot[2:]) * ahead, np.float64)
+    return _head.bump(x.astype(np.float64), y.astype(np.float64), spot[:2], spot[2:]) * ahead
 
 
 EYE = (_features.EYE_X, _features.EYE_Y)

@@ -1,7 +1,7 @@
-"""From a person and factors to a scene in front of a camera: all vertices in one array, with the light that reaches them.
+"""From a person and factors to a scene before a camera: all vertices in one array, with the light that reaches them.
 
-What does not change from picture to picture is kept: per person the still head with what it wears, per set of pieces the
-triangles and their places on the atlas.
+What does not change from picture to picture is kept: per person the still head with what it wears, per set of pieces
+the triangles and their places on the atlas.
 """
 
 from __future__ import annotations

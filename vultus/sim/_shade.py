@@ -123,13 +123,13 @@ _EXPOSURE, _SHOULDER = 0.9, 0.5
 
 
 def develop(linear: F32) -> F32:
-    """(H, W, 3) linear light to picture values in [0, 1], as a camera does: highlights are compressed and keep their hue."""
-    red, green, blue = cv2.split(linear)
+    """(H, W, 3) linear light to picture values in [0, 1], as a camera does: highlights keep their hue."""
+    red, green, blue = (np.asarray(plane, np.float32) for plane in cv2.split(linear))
     most = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-6))) * np.float32(_EXPOSURE)
     over = np.maximum(most - np.float32(_SHOULDER), 0)
     kept = np.minimum(most, np.float32(_SHOULDER)) + over / (1 + over * np.float32(1 / (1 - _SHOULDER)))
     scale = kept * np.float32(_EXPOSURE) / most
-    value: F32 = np.sqrt(np.maximum(linear * cv2.merge([scale, scale, scale]), 0))
+    value: F32 = np.sqrt(np.maximum(linear * np.asarray(cv2.merge([scale, scale, scale]), np.float32), 0))
     return value
 
 

@@ -19,6 +19,7 @@ from vultus.types import F32
 
 __all__ = ["REGIONS", "Spot", "label_eyes", "label_mouth", "paint_eyes", "paint_mouth", "region"]
 
+F = NDArray[np.floating]
 _IRIS = {
     "brown": (92, 58, 36),
     "dark": (48, 32, 24),
@@ -68,14 +69,14 @@ def _lit(red: float, green: float, blue: float, light: F32) -> F32:
     return np.array([[red], [green], [blue]], np.float32) * light[:3]
 
 
-def _bell(x: F32, width: float) -> F32:
+def _bell(x: F, width: float) -> F32:
     """exp(-(x / width)^2)."""
     k = x * np.float32(1 / width)
     return np.asarray(np.exp(-k * k), np.float32)
 
 
-def _unit(x: F32) -> F32:
-    return np.minimum(np.maximum(x, 0), 1)
+def _unit(x: F) -> F32:
+    return np.asarray(np.minimum(np.maximum(x, 0), 1), np.float32)
 
 
 def paint_eyes(scene: Scene, person: Person, factors: Factors, spot: Spot) -> None:
@@ -105,11 +106,10 @@ def paint_eyes(scene: Scene, person: Person, factors: Factors, spot: Spot) -> No
     color += glint * cover * (below > 0.03) * np.float32(0.62 * shine)
 
 
-def _eyeball(
-    person: Person, eyes: _features.Eyes, place: tuple[F32, F32, F32, F32, F32, NDArray[np.bool_]], px: float
-) -> F32:
+def _eyeball(person: Person, eyes: _features.Eyes, place: tuple[F, F, F, F, F, NDArray[np.bool_]], px: float) -> F32:
     """(3, N) color of white, iris and pupil."""
-    x, y, s, width, below, right = place
+    x, y, s, width, below = (np.asarray(k, np.float32) for k in place[:5])
+    right = place[5]
     ex = (np.abs(x) - np.float32(_features.EYE_X)) * np.where(right, np.float32(1), np.float32(-1))
     ey = y - np.float32(_features.EYE_Y)
     gx, gy = (np.float32(g) for g in eyes.gaze)
@@ -176,9 +176,9 @@ def _lip_color(person: Person, stick: float) -> F32:
     return lip[:, None]
 
 
-def _inside(curves: tuple[F32, F32, F32, F32, F32], px: float, gap: float) -> F32:
+def _inside(curves: tuple[F, F, F, F, F], px: float, gap: float) -> F32:
     """(3, N) color of what lies between the lips: the tongue and the upper teeth before the dark."""
-    x, y, s, upper, lower = curves
+    x, y, s, upper, lower = (np.asarray(k, np.float32) for k in curves)
     inner = np.array([[0.035], [0.010], [0.010]], np.float32) + np.zeros_like(x)
     if gap > 0.3:
         tongue = _bell(x, 1.2) * _bell(y - lower, 0.35 * gap + 0.05)

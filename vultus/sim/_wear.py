@@ -66,7 +66,8 @@ def ear(side: int, head: F32, size: float, lod: int) -> tuple[F32, F32, F32]:
     """An ear (R, C, 3) at the head's side -1 or 1, its normals, and the light in its hollows (R, C)."""
     fixed, grown, normal, hollow = _ear_forms(side, lod)
     root = _chart_place(head, side * np.radians(93.0), 0.455)
-    return fixed + np.float32(size) * grown + root, normal, hollow
+    place: F32 = fixed + np.float32(size) * grown + root
+    return place, normal, hollow
 
 
 def _chart_place(head: F32, phi: float, t: float) -> F32:
@@ -158,7 +159,7 @@ def mask(head: F32, normal: F32, lod: int) -> F32:
             place[1:-1, 1:-1] + place[:-2, 1:-1] + place[2:, 1:-1] + place[1:-1, :-2] + place[1:-1, 2:]
         ) / 5
         place[..., 2] = np.minimum(place[..., 2], head[index][..., 2] - 0.2)
-    return place.astype(np.float32)
+    return np.asarray(place, np.float32)
 
 
 @cache
@@ -166,4 +167,4 @@ def mask_cover(side: int) -> F32:
     """(T, T) where the cloth of a mask lies, on the head's texture."""
     x, y, _ = np.moveaxis(_chart.chart(side, side), -1, 0)
     cover = np.clip((y - 2.1 - 0.16 * np.abs(x)) / 0.15, 0, 1) * np.clip((6.6 - np.abs(x)) / 0.15, 0, 1)
-    return cover.astype(np.float32)
+    return np.asarray(cover, np.float32)

@@ -239,10 +239,10 @@ def render(
 def _picture(scene: _scene.Scene, person: Person, factors: Factors, size: int, lod: int) -> U8:
     """(S, S, 3): the drawing at twice its size, averaged, over its background, in its style."""
     drawn = _draw.draw(scene, person, factors, 2 * size, lod)
-    small = cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA), np.float32)
     behind = _finish.background(factors.background, factors.background_seed, size)
-    rest = (1 - cv2.extractChannel(small, 3)) * np.float32(0.4 + 0.6 * min(factors.light_gain, 1.3))
-    whole = small[..., :3] + behind * cv2.merge([rest, rest, rest])
+    rest = (1 - small[..., 3]) * np.float32(0.4 + 0.6 * min(factors.light_gain, 1.3))
+    whole = small[..., :3] + behind * np.asarray(cv2.merge([rest, rest, rest]), np.float32)
     image = _finish.to_bytes(_shade.develop(whole))
     if factors.style == "sketch":
         return np.repeat(_finish.sketched(image)[..., None], 3, axis=2)
