@@ -1,0 +1,1 @@
+"""Flaky tests: found by rerunning under changed circumstances, named by cause, kept in a history, never hidden."""
