@@ -84,6 +84,7 @@ MAY_STAND: dict[str, Callable[[str], bool]] = {
     ),
     "onnxruntime": lambda path: path == "vultus/zoo/session.py",
     "torch": lambda path: room_of(path) in METHOD_ROOMS | {"train", "claims"},
+    **dict.fromkeys(("pytest", "_pytest"), lambda path: path.startswith("vultus/testing/flaky/")),
 }
 HEAVY = ("PIL", "cv2", "onnx", "onnxruntime", "rich", "scipy", "sklearn", "skimage", "torch")
 

@@ -74,8 +74,8 @@ class Child:
         if self.settings.get("alone"):
             self._alone(session.items)
         else:
-            for item, following in zip(session.items, [*session.items[1:], None], strict=True):
-                self._repeated(item, following, 0)
+            for number, item in enumerate(session.items, 1):
+                self._repeated(item, session.items[number] if number < len(session.items) else None, 0)
         return True
 
     def pytest_unconfigure(self) -> None:
@@ -138,7 +138,7 @@ class Child:
         key = self.settings.get("keys", {}).get(item.nodeid, drawn)
         self.values.clear()
         before = self._held()
-        self.shims.begin(item.nodeid, key)
+        self.shims.begin(item.nodeid, key, attempt)
         started = now()
         try:
             item.ihook.pytest_runtest_protocol(item=item, nextitem=following)  # as pytest does: warnings, comparisons
@@ -204,7 +204,7 @@ def _number(x: object) -> bool:
     if isinstance(x, bool) or not hasattr(x, "__float__") or getattr(x, "shape", ()) != ():
         return False
     try:
-        return math.isfinite(float(x))  # type: ignore[arg-type]
+        return math.isfinite(float(x))
     except (TypeError, ValueError, OverflowError):
         return False
 

@@ -534,7 +534,7 @@ def plant(folder: Path, seed: int, *, per_category: int = 3, stable: int = 20) -
     bodies, category = _chosen(per_category, stable)
     names = {unit: f"test_{number:02d}" for unit, number in zip(bodies, rng.permutation(len(bodies)), strict=True)}
     files = _places(list(bodies), category, rng)
-    test = {}
+    test: dict[str, str] = {}
     for file, units in files.items():
         source = [_source(names[unit], bodies[unit], _numbers(rng)) for unit in units]
         (folder / file).write_text("\n\n".join(source), encoding="utf-8")

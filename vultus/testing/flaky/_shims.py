@@ -28,8 +28,9 @@ _EVENT_WAIT = threading.Event.wait
 _LOCK, _RLOCK = threading.Lock, threading.RLock
 _LISTDIR, _SCANDIR = os.listdir, os.scandir
 _OPEN = io.open
-_LATE, _EAGER = 0.02, 0.05  # seconds: a thread that starts late, and how long its starter waits for an eager one
+_LATE, _EAGER = 0.02, 0.05  # seconds: how late a thread starts, on average, and how long an eager one is waited for
 _JITTER, _BUDGET = 0.002, 0.25  # seconds: the longest single delay, and all delays of one thread together
+_LINES = 1000  # of each thread, that delays may come between
 _STANDSTILL = 0.3  # seconds: a process that the test starts
 
 Settings = Mapping[str, Any]
@@ -47,7 +48,7 @@ class Shims:
         self.settings, self.root = settings, root
         self.patches = Patches()
         self.active = False
-        self._rng = _REAL_RANDOM(0)
+        self._rng, self._delays = _REAL_RANDOM(0), _REAL_RANDOM(0)
         self._main = threading.main_thread()
         self._neighbors: list[subprocess.Popen[bytes]] = []
         clock = settings.get("clock")
@@ -68,10 +69,11 @@ class Shims:
         if self.settings.get("neighbors"):
             self._start_neighbors(int(self.settings["neighbors"]))
 
-    def begin(self, test: str, key: str) -> None:
+    def begin(self, test: str, key: str, attempt: int = 0) -> None:
         """A test starts: seeds are set, the clock is wound, neighbors wake up. One key, one stream of numbers."""
         number = zlib.crc32(f"{key}|{test}".encode())
         self._rng.seed(number)
+        self._delays.seed(number + attempt)  # what the scheduler does is no matter of the test's numbers
         if self.settings.get("seeded"):
             self._seed(number)
         if self.clock is not None:
@@ -102,7 +104,7 @@ class Shims:
         """Sources of entropy answer from the seed: numpy's unseeded generators and `secrets` ask them."""
 
         class Seeded(_REAL_RANDOM):
-            def __init__(inner, x: Any = None) -> None:  # noqa: N805
+            def __init__(inner, x: Any = None) -> None:
                 super().__init__(self._rng.getrandbits(64) if x is None and self.active else x)
 
         real = os.urandom
@@ -217,7 +219,7 @@ class Shims:
 
         def run(thread: threading.Thread) -> None:
             if start_as == "late" and self.active:
-                REAL_SLEEP(_LATE)
+                REAL_SLEEP(_LATE * (0.5 + self._delays.random()))
             if jitter:
                 self._pause(1.0)
             _RUN(thread)
@@ -259,11 +261,11 @@ class Shims:
 
     def _pause(self, chance: float) -> None:
         """Perhaps stand still for up to `_JITTER`, as long as this thread has not used up its budget."""
-        if not self.active or self._rng.random() > chance:
+        if not self.active or self._delays.random() > chance:
             return
         spent = getattr(threading.current_thread(), "_flaky_spent", 0.0)
         if spent < _BUDGET:
-            seconds = self._rng.random() * _JITTER
+            seconds = self._delays.random() * _JITTER
             threading.current_thread()._flaky_spent = spent + seconds  # type: ignore[attr-defined]
             REAL_SLEEP(seconds)
 
@@ -272,7 +274,7 @@ class Shims:
             threading.settrace(self._on_call)
             sys.settrace(self._on_call)
         elif not on and getattr(sys.gettrace(), "__self__", None) is self:
-            threading.settrace(None)  # type: ignore[arg-type]
+            threading.settrace(None)
             sys.settrace(None)
 
     def _on_call(self, frame: Any, event: str, argument: Any) -> Any:
@@ -280,6 +282,9 @@ class Shims:
 
     def _on_line(self, frame: Any, event: str, argument: Any) -> Any:
         if event == "line" and threading.active_count() > 1:
+            thread: Any = threading.current_thread()
+            thread._flaky_lines = lines = getattr(thread, "_flaky_lines", 0) + 1
+            frame.f_trace_lines = lines < _LINES  # watching every line of a long loop would slow it down tenfold
             self._pause(0.3)
         return self._on_line
 
@@ -354,7 +359,7 @@ class Shims:
 
         if not hasattr(self, "_limit"):
             self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-            self._tight = max(map(int, _LISTDIR("/proc/self/fd"))) + int(spare)
+            self._tight = _room_for(int(spare))
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(self._tight, self._limit[0]), self._limit[1]))
 
     def _loosen(self) -> None:
@@ -378,6 +383,16 @@ class Shims:
     def _signal_neighbors(self, name: str) -> None:
         for neighbor in self._neighbors:
             os.kill(neighbor.pid, getattr(signal, name))
+
+
+def _room_for(spare: int) -> int:
+    """The limit under which as many numbers of descriptors are free, whatever high ones are taken."""
+    used = set(map(int, _LISTDIR("/proc/self/fd")))
+    limit = free = 0
+    while free < spare:
+        free += limit not in used
+        limit += 1
+    return limit
 
 
 def open_files() -> int:

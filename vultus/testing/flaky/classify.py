@@ -186,7 +186,7 @@ def _log_choose(n: int, k: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: p-values that may be compared with the family-wise error rate, in the order given."""
+    """Holm's step-down correction: p-values to compare with the family-wise error rate, in the order given."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     corrected, floor = [1.0] * len(p_values), 0.0
     for rank, index in enumerate(order):

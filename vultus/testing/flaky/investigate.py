@@ -1,12 +1,12 @@
 """Finding flaky tests and their causes: a screen of everything, then trials of what failed, then attribution.
 
-1. **Screen.** The whole suite runs a few times as it is and once or a few times under every intervention. What failed in
-   one run and passed in another is a suspect.
+1. **Screen.** The whole suite runs a few times as it is and once or a few times under every intervention. What failed
+   in one run and passed in another is a suspect.
 2. **Trials.** Every suspect is repeated, alone, under what made it fail and under what did not; order and the time of
    the whole suite are tried in the suite. Trials are new runs: the failures that made a test a suspect are not counted
    a second time.
-3. **Attribution** by `classify.attribute`. A test is called flaky when unchanged runs both passed and failed, or when an
-   intervention changes its failures significantly. A failure under an intervention that the trials do not confirm
+3. **Attribution** by `classify.attribute`. A test is called flaky when unchanged runs both passed and failed, or when
+   an intervention changes its failures significantly. A failure under an intervention that the trials do not confirm
    leaves it a suspect.
 """
 
@@ -208,11 +208,11 @@ class _Planner:
     def in_suite(self, tests: Iterable[str]) -> list[Wanted]:
         """Trials of whole suites, for what the trials of single tests did not explain."""
         left = set(tests)
-        names = [name for name in _IN_SUITE if left & (self.failed["reversed"] | self.failed["shuffled"])]
+        names = [name for name in _IN_SUITE if left & self.failed[name]]
         for name in _SLOW:  # the second only for tests that the first does not make fail
             names += [name] if left & self.failed[name] else []
             left -= self.failed[name]
-        return [self._suite(name, k) for name in ["baseline", *names] for k in range(self.repeats - 2) if names]
+        return [self._suite(name, k) for name in ["baseline", *names] for k in range(max(5, self.repeats - 2)) if names]
 
     def _alone(self, condition: Condition, tests: frozenset[str]) -> Wanted:
         keys = {test: key for test, key in self.passing.items() if test in tests and key}

@@ -1,15 +1,15 @@
-"""pytest plugin: what was flaky in this run is said, what is known to be flaky has an owner and an end, leaks are found.
+"""pytest plugin: what was flaky in a run is said, what is known to be flaky has an owner and an end, leaks are found.
 
     pytest -p vultus.testing.flaky.plugin
     pytest -p vultus.testing.flaky.plugin --flaky-rerun 2 --flaky-db .flaky.sqlite
 
-- A failed test that passes on a rerun is a **flaky pass**: it has its own letter, its own section and its own row in the
-  history, and with `--flaky-strict` it fails the run. Without `--flaky-rerun` nothing is run twice.
+- A failed test that passes on a rerun is a **flaky pass**: it has its own letter, its own section and its own row in
+  the history, and with `--flaky-strict` it fails the run. Without `--flaky-rerun` nothing is run twice.
 - A test in **quarantine** may fail without failing the run, until its day; from then on it fails whatever it does.
 - A test that leaves **descriptors or threads** behind is named.
 
-The plugin looks at no wall clock. "Today" is `--flaky-today`, else SOURCE_DATE_EPOCH, else the day of the commit that is
-checked out: one commit, one answer.
+The plugin looks at no wall clock. "Today" is `--flaky-today`, else SOURCE_DATE_EPOCH, else the day of the commit that
+is checked out: one commit, one answer.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if SETTINGS in os.environ or config.pluginmanager.has_plugin(_NAME):
         return
     try:
-        config.pluginmanager.register(Watch(config), _NAME)
+        config.pluginmanager.register(_Watch(config), _NAME)
     except VultusError as error:
         raise pytest.UsageError(f"flaky: {error}") from error
 
 
-class Watch:
+class _Watch:
     """Counts, quarantine and leaks of one session; with xdist, workers judge tests and the controller sums up."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -109,7 +109,7 @@ class Watch:
         known = self.quarantine.get(item.nodeid)
         if known is not None and self.today is not None and known.expired(self.today):
             pytest.fail(
-                f"quarantine of this test ended on {known.expires} (today is {self.today}); {known.owner} answers for it"
+                f"quarantine of this test ended on {known.expires} (today: {self.today}); {known.owner} answers for it"
                 f"{': ' + known.reason if known.reason else ''}. Repair it and lift the quarantine, or renew it.",
                 pytrace=False,
             )

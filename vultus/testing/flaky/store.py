@@ -248,7 +248,8 @@ class History:
         _answered(repair)
         with self._changing() as file:
             file.execute(
-                "INSERT INTO repair (test, revision, owner, nature, origin, minutes, fix, tool) VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT INTO repair (test, revision, owner, nature, origin, minutes, fix, tool) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (repair.test, repair.revision, repair.owner, repair.nature, repair.origin, repair.minutes, repair.fix,
                  repair.tool),
             )  # fmt: skip

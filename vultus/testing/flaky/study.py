@@ -1,8 +1,8 @@
 """The study and its data: agreement of labels, shares of causes, and the order rule on published failure counts.
 
 `cohen_kappa` and `fleiss_kappa` compare what the tool named with what developers say. `replicate` summarizes the forms
-that end quarantines as the study summarizes its interviews. `load_idoft` reads the International Dataset of Flaky Tests,
-`load_study` a table of the study's own data, which is the user's copy (Zenodo 10.5281/zenodo.3265785).
+that end quarantines as the study summarizes its interviews. `load_idoft` reads the International Dataset of Flaky
+Tests, `load_study` a table of the study's own data, which is the user's copy (Zenodo 10.5281/zenodo.3265785).
 """
 
 from __future__ import annotations
