@@ -15,6 +15,8 @@ from hypothesis import settings
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
 settings.load_profile("house")
 
+pytest_plugins = ("vultus.testing.flaky.plugin",)  # what was flaky in a run is said at its end
+
 LOUD = ("data", "models")
 
 
