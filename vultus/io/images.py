@@ -30,7 +30,7 @@ import PIL.Image
 from vultus.errors import InputError, StoreError, VultusError
 from vultus.io import _jpeg, _modes
 from vultus.io.files import read_bytes, write_bytes
-from vultus.types import U8, Image
+from vultus.types import U8, Image, Provenance
 
 __all__ = ["SUFFIXES", "Limits", "Source", "encode", "list_pictures", "read", "read_many", "write"]
 
@@ -154,24 +154,44 @@ def read_many(
     return _in_order(attempt, sources, workers, ahead or 2 * workers)
 
 
-def write(path: str | os.PathLike[str], pixels: U8, *, quality: int = 95) -> None:
+def write(
+    path: str | os.PathLike[str],
+    pixels: U8,
+    provenance: Provenance | None = None,
+    *,
+    quality: int = 95,
+    sidecar: bool = False,
+) -> None:
     """Encode a picture by the suffix of its name: .png (lossless), .jpg/.jpeg or .webp.
 
-    The file appears complete or not at all, and holds pixels only: no EXIF, GPS, serial numbers or profiles.
+    The file appears complete or not at all, and holds pixels and, where there is one, the provenance: no GPS, serial
+    numbers or profiles.
 
     Args:
         path: where to write; the folder must exist. An existing file is replaced.
         pixels: (H, W, 3) uint8 RGB.
+        provenance: how the picture was made; see `vultus.io.provenance`.
         quality: 1-100, for JPEG and WebP.
+        sidecar: write the provenance into a manifest beside the file as well.
 
     Raises:
-        InputError: the array is not a picture, or too large for the format.
+        InputError: the array is not a picture, or too large for the format; a sidecar of no provenance.
         StoreError: unknown suffix, full disk, read-only or missing folder.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path: expected the path of a file, got {type(path).__name__}")
+    if sidecar and provenance is None:
+        raise InputError("sidecar: expected a provenance to write into it, got none")
     target = Path(path)
-    write_bytes(target, encode(pixels, target.suffix, quality=quality, name=str(target)))
+    data = encode(pixels, target.suffix, quality=quality, name=str(target))
+    if provenance is None:
+        write_bytes(target, data)
+        return
+    from vultus.io.provenance import embed, write_sidecar  # which reads pictures itself
+
+    write_bytes(target, embed(data, provenance, name=str(target)))
+    if sidecar:
+        write_sidecar(target, provenance)
 
 
 def encode(pixels: U8, suffix: str = ".jpg", *, quality: int = 95, name: str = "picture") -> bytes:
