@@ -178,7 +178,7 @@ def skin_color(ita_deg: float) -> F32:
 def person_skin(person: Person, side: int) -> tuple[F32, F32]:
     """Skin (3, T, T) and brow cover (T, T) of a person; kept for the last few."""
     f = fields(side)
-    change = albedo_fields(side) @ person.z_albedo.astype(np.float32)
+    change = (albedo_fields(side).reshape(-1, N_ALBEDO) @ person.z_albedo.astype(np.float32)).reshape(3, side, side)
     depth = np.float32(np.interp(person.tone_ita_deg, (-40, 50), (0.75, 1.0)))
     skin = skin_color(person.tone_ita_deg)[:, None, None] * np.exp(change * depth + np.float32(0.034) * f.grain)
     for mark in person.marks:

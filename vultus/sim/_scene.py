@@ -73,7 +73,8 @@ class _Block(NamedTuple):
 @lru_cache(maxsize=64)
 def neutral(person: Person) -> tuple[F32, F32, dict[str, float]]:
     """(ROWS, COLUMNS, 3) the person's head without expression, its normals, and the named activations of its shape."""
-    grid = _head.template().xyz + _head.shape_basis() @ person.z_shape.astype(np.float32)
+    moved = _head.shape_basis().reshape(-1, _head.N_SHAPE) @ person.z_shape.astype(np.float32)
+    grid = _head.template().xyz + moved.reshape(_head.ROWS, _head.COLUMNS, 3)
     grid = (grid + _sex_basis() * np.float32(person.sex_axis)).astype(np.float32)
     return grid, _head.normals(grid, closed=True), _head.activations(person.z_shape)
 
@@ -122,7 +123,8 @@ def build(person: Person, factors: Factors, lod: int) -> Scene:
     base, _, a = neutral(person)
     strengths = np.asarray(factors.expression, np.float32)
     aged = np.float32(np.clip((factors.age - 25.0) / 60.0, -0.1, 1.0))
-    grid = base + _head.expression_basis() @ strengths
+    moved = _head.expression_basis().reshape(-1, _head.N_EXPRESSION) @ strengths
+    grid = base + moved.reshape(base.shape)
     grid += aged * _age_basis()
     turn = euler_to_R(factors.pose_deg).astype(np.float32)
     camera, place = _camera(factors, turn)
