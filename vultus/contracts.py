@@ -7,14 +7,24 @@ Letters: N items, D embedding size, H and W height and width in pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vultus.types import F32, U8, CropSpec, Detections, Embedded
 
-__all__ = ["Aligner", "Clusterer", "Detector", "Embedder", "Landmarker", "QualityEstimator", "Refiner"]
+__all__ = [
+    "Aligner",
+    "ClassLoss",
+    "Clusterer",
+    "Detector",
+    "Embedder",
+    "Landmarker",
+    "PairLoss",
+    "QualityEstimator",
+    "Refiner",
+]
 
 
 @runtime_checkable
@@ -104,4 +114,28 @@ class Clusterer(Protocol):
         must-linked faces are in one cluster and never noise, cannot-linked ones never in one cluster. Constraints that
         contradict each other are an InputError which names the pair.
         """
+        ...
+
+
+@runtime_checkable
+class ClassLoss(Protocol):
+    """Turn cosines to class centers into a loss; the centers may be split over machines. Tensors are torch's."""
+
+    needs_norm: bool
+
+    def logits(self, cos: Any, labels: Any, *, norm: Any = None, raw: Any = None) -> Any:
+        """(N, C) cosines to the centers here, (N,) own center or -1 where it is elsewhere -> (N, C) logits, float32."""
+        ...
+
+    def reduce(self, logits: Any, labels: Any) -> Any:
+        """Logits of all centers -> the loss, a scalar."""
+        ...
+
+
+@runtime_checkable
+class PairLoss(Protocol):
+    """Turn vectors with labels into a loss over their pairs or triplets. Tensors are torch's."""
+
+    def __call__(self, emb: Any, labels: Any, *, miner: Any = None) -> Any:
+        """(N, D) vectors, (N,) labels, -1 where nobody is known -> `loss`, a scalar, and `parts`, a number by name."""
         ...

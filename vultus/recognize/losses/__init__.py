@@ -1,0 +1,1 @@
+"""Losses over labels or pairs: what a recognizer is trained with."""
