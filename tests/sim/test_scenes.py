@@ -103,6 +103,9 @@ def test_occlusion_is_what_the_masks_say():
     sizes = [front.mask(k).sum() / np.prod(front.whole_boxes[k, 2:] - front.whole_boxes[k, :2]) for k in range(9)]
     free = front.hidden < 0.01
     assert np.mean(np.array(sizes)[free]) > np.mean(np.array(sizes)[front.hidden > 0.3])
+    for scene in found:  # pixels that are seen, against the share that is told
+        seen = np.array([scene.mask(k).sum() for k in range(len(scene.boxes))])
+        np.testing.assert_allclose(seen / scene.area_px, 1 - scene.hidden, atol=0.08)
 
 
 def test_a_medical_mask_is_heavy_occlusion():
@@ -136,6 +139,7 @@ def test_every_thing_has_a_box_and_no_face(kind):
     assert [t.kind for t in scene.things] == [kind, kind]
     for t in scene.things:
         assert (t.box[2:] > t.box[:2] + 8).all()
+        assert bool(t.text) == (kind in ("plate", "sign"))
         if kind in ("bear", "cat", "dog", "owl"):
             assert ((t.points5 + 0.5 > t.box[:2]) & (t.points5 + 0.5 < t.box[2:])).all()
 

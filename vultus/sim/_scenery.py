@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError
-from vultus.sim import _crowd, _cutout, _finish, _shade, _things, _world
+from vultus.sim import _crowd, _cutout, _finish, _lettering, _shade, _things, _world
 from vultus.sim._crowd import Layout
 from vultus.sim._cutout import Canvas, Cutout
 from vultus.sim._people import Factors, Person
@@ -61,6 +61,7 @@ class Placed:
     points5: F32
     pose_deg: F32
     hidden: float
+    area_px: float
     blur_px: float
     wider: tuple[int, int, int, int, int, int]
     seen: NDArray[np.bool_]
@@ -169,7 +170,9 @@ def put_face(
     box = cut.box + np.tile(shift, 2)
     blur = float(np.hypot(sigma, setting.blur_px))
     codes = _columns(hidden, blur / size, setting.gain, cut.pose_deg, factors)
-    return Placed(box, cut.points5 + shift, cut.pose_deg, hidden, blur, codes, mask, person, factors)
+    return Placed(
+        box, cut.points5 + shift, cut.pose_deg, hidden, float(cut.face.sum()), blur, codes, mask, person, factors
+    )
 
 
 def _in_a_row(canvas: Canvas, rng: Rng, cut: Cutout, index: int, top: int) -> tuple[int, int]:
@@ -284,11 +287,17 @@ def _columns(
 
 
 # ---------------------------------------------------------------- things and backgrounds
-def put_thing(canvas: Canvas, setting: Setting, rng: Rng, kind: str, how: tuple[float, float]) -> tuple[str, F32, F32]:
-    """Put a thing of a size and a likeness to a face behind what is there; kind, box and five points."""
+def put_thing(
+    canvas: Canvas, setting: Setting, rng: Rng, kind: str, how: tuple[float, float]
+) -> tuple[str, F32, F32, str]:
+    """Put a thing of a size and a likeness to a face behind what is there; kind, box, five points and text."""
     size, likeness = how
     toward = _shade.main_direction(setting.light_sh)
-    cut = _things.thing(kind, rng, max(4, round(size)), likeness=likeness, toward=[float(v) for v in toward])
+    if kind in _lettering.KINDS:
+        cut, text = _lettering.lettered(kind, rng, max(4, round(size)))
+    else:
+        lamp = [float(v) for v in toward]
+        cut, text = _things.thing(kind, rng, max(4, round(size)), likeness=likeness, toward=lamp), ""
     wide, high = float(cut.box[2] - cut.box[0]), float(cut.box[3] - cut.box[1])
     cx, cy = _crowd.find_place(canvas, setting.layout._replace(kind="spread"), rng, (high, wide))
     left = round(cx - float(cut.box[0] + cut.box[2]) / 2)
@@ -296,7 +305,7 @@ def put_thing(canvas: Canvas, setting: Setting, rng: Rng, kind: str, how: tuple[
     gain = np.float32(setting.gain if kind not in ("back", "scrambled") else 1.0)
     canvas.put(left, top, cut.color * gain, cut.cover, -1)
     shift = np.array((left, top), np.float32)
-    return kind, (cut.box + np.tile(shift, 2)).astype(np.float32), (cut.points5 + shift).astype(np.float32)
+    return kind, (cut.box + np.tile(shift, 2)).astype(np.float32), (cut.points5 + shift).astype(np.float32), text
 
 
 def background(rng: Rng, choice: Sequence[str] | Callable[..., U8] | None, setting: Setting) -> F32:

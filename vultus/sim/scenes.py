@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError, UnknownMethod
-from vultus.sim import _crowd, _cutout, _finish, _scenery, _things
+from vultus.sim import _crowd, _cutout, _finish, _lettering, _scenery, _things
 from vultus.sim._crowd import SIZE_LAWS, SizeLaw
 from vultus.sim._people import Factors, Person
 from vultus.sim._scenery import Crop, FaceSource, Placed
@@ -30,17 +30,25 @@ from vultus.types import F32, U8
 
 __all__ = ["SIZE_LAWS", "STYLES", "THINGS", "Crop", "FaceScene", "FaceScenes", "Thing", "noise_stimuli", "write_wider"]
 
-THINGS = _things.KINDS
+THINGS = (*_things.KINDS, *_lettering.KINDS)
 """What hard negatives may be."""
 
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """What is no human face: its kind (of `THINGS`), box (4,), and for face-like ones points5 (5, 2), else NaN."""
+    """What is no human face.
+
+    Attributes:
+        kind: of `THINGS`.
+        box: (4,) xyxy; for animals and face-like things, the part that looks like a face.
+        points5: (5, 2) of animals and face-like things, else NaN.
+        text: what stands on a plate or sign, else empty.
+    """
 
     kind: str
     box: F32
     points5: F32
+    text: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +63,7 @@ class FaceScene:
         points5: (N, 5, 2), hidden ones included; NaN where a source of crops does not know them.
         pose_deg: (N, 3) yaw, pitch, roll; NaN likewise.
         hidden: (N,) share of the face that something hides: another person or thing, a mask, dark glasses, the border.
+        area_px: (N,) pixels of the face if nothing hid it, inside the picture or not.
         blur_px: (N,) deviation of the blur in pixels.
         wider: (N, 6) int64 columns of WIDER FACE: blur, expression, illumination, invalid, occlusion, pose.
         faces: (H, W) int16: 1 + index of the face that is seen there, 0 for none.
@@ -70,6 +79,7 @@ class FaceScene:
     points5: F32
     pose_deg: F32
     hidden: F32
+    area_px: F32
     blur_px: F32
     wider: NDArray[np.int64]
     faces: NDArray[np.int16]
@@ -267,6 +277,7 @@ def _scene_of(
         np.array([p.points5 for p in placed], np.float32).reshape(count, 5, 2),
         np.array([p.pose_deg for p in placed], np.float32).reshape(count, 3),
         np.array([p.hidden for p in placed], np.float32),
+        np.array([p.area_px for p in placed], np.float32),
         np.array([p.blur_px for p in placed], np.float32),
         codes,
         faces,
