@@ -165,7 +165,7 @@ def put_face(
     canvas.put(left, top, cut.color, cut.cover, index + 1)
     there, here = canvas.window(left, top, cut.cover.shape)
     mask = np.zeros(canvas.open.shape, bool)
-    mask[there] = seen[here] > 0.5
+    mask[there] = (seen[here] > 0.5) & (canvas.owner[there] == index + 1)
     shift = np.array((left, top), np.float32)
     box = cut.box + np.tile(shift, 2)
     blur = float(np.hypot(sigma, setting.blur_px))
