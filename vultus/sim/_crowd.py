@@ -111,21 +111,27 @@ def find_place(
     """The middle of a face where about as much of it is hidden as chance wants: most faces free, some half hidden."""
     draw = rng.random()
     aim = 0.0 if draw < 0.76 else rng.uniform(0.02, 0.3) if draw < 0.92 else rng.uniform(0.3, 0.75)
-    places = layout.candidates(rng, face_hw[0], cut=cut)
-    height, width = canvas.open.shape
     total = cv2.integral(canvas.open)
+    places = layout.candidates(rng, face_hw[0], cut=cut)
+    gone = _covered(total, places, face_hw)
+    best = int(np.argmin(np.abs(gone - aim)))
+    if gone[best] > aim + 0.2:  # no room where people would stand: anywhere
+        places = layout._replace(kind="spread").candidates(rng, face_hw[0], 64)
+        gone = _covered(total, places, face_hw)
+        best = int(np.argmin(np.abs(gone - aim)))
+    return float(places[best, 0]), float(places[best, 1])
+
+
+def _covered(total: NDArray[np.floating], places: F64, face_hw: tuple[float, float]) -> F64:
+    """(K,) share of a face at each place that something hides, from the running sum of what is open."""
+    height, width = total.shape[0] - 1, total.shape[1] - 1
     half = np.array((face_hw[1], face_hw[0])) / 2
     low = np.clip(np.rint(places - half), 0, (width, height)).astype(int)
     high = np.clip(np.rint(places + half), 0, (width, height)).astype(int)
-    free = (
-        total[high[:, 1], high[:, 0]]
-        - total[low[:, 1], high[:, 0]]
-        - total[high[:, 1], low[:, 0]]
-        + total[low[:, 1], low[:, 0]]
-    )
-    inside = np.maximum((high - low).prod(1), 1)
-    best = int(np.argmin(np.abs(1 - free / inside - aim)))
-    return float(places[best, 0]), float(places[best, 1])
+    (x0, y0), (x1, y1) = low.T, high.T
+    free = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
+    share: F64 = 1 - free / np.maximum((high - low).prod(1), 1)
+    return share
 
 
 TORSO_CM, LEGS_CM = 46.0, 84.0  # below what a portrait shows

@@ -13,6 +13,7 @@ from vultus.types import F32
 __all__ = ["flow_between"]
 
 Mask = NDArray[np.bool_]
+BEARD_CM = 0.4
 NEAR_CM = 0.6  # a point is hidden where something lies more than this before it
 _L = {name: k for k, name in enumerate(faces.LABELS)}
 # what may hide what: the head's own surface is one group, everything that is worn or grows is one each
@@ -39,6 +40,8 @@ def flow_between(
     there = labels != 0
     places = np.zeros((size, size, 3))
     surface = there & (uv[..., 0] >= 0) & (_GROUP[labels] == 1)
+    under = _points.on_mesh(_grid(person, before, lod), lod, uv[surface])
+    surface[surface] = np.abs(under[:, 2] - depth[surface]) < BEARD_CM  # a beard has the label of the skin
     places[surface] = _points.on_mesh(_grid(person, after, lod), lod, uv[surface])
     rest = there & ~surface
     middle = np.where(np.isfinite(depth), depth, np.float32(before.camera[0]))

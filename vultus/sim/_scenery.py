@@ -160,7 +160,7 @@ def put_face(
         left, top = _in_a_row(canvas, rng, cut, index, top)
     seen = canvas.seen(left, top, cut.shown)
     hidden = 1.0 - float(seen.sum()) / max(float(cut.face.sum()), 1e-6)
-    if may_drop and hidden > 0.97:
+    if may_drop and hidden > 0.9:
         return None
     canvas.put(left, top, cut.color, cut.cover, index + 1)
     there, here = canvas.window(left, top, cut.cover.shape)

@@ -394,7 +394,8 @@ def _of_a_person(kind: str, rng: Rng, size: int) -> Cutout:
     else:
         pose = np.array([rng.uniform(150, 210), rng.normal(0, 6), rng.normal(0, 5)], np.float32)
         side = int(np.clip(round(size * 2.6), 32, 512))
-        seen = replace(factors, pose_deg=pose, camera=(110.0, 0.7, 0.0, -0.12), glasses="none", beard="none")
+        hair = str(rng.choice(("long", "bob")))  # hangs over the neck, which does not turn with the head
+        seen = replace(factors, pose_deg=pose, camera=(110.0, 0.7, 0.0, -0.12), hair_style=hair, glasses="none")
         cut, _ = _cutout.cutout(person, seen, side, 0)
         goal = max(4, round(size * 2.6))
         cut = _cutout.shrunk(replace(cut, face=cut.face * 0, shown=cut.shown * 0), goal, goal)

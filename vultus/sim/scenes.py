@@ -140,7 +140,8 @@ class FaceScenes:
     Attributes:
         face_source: None for `vultus.sim.faces`, or a callable (rng, height of the face in pixels) -> `Crop`.
         backgrounds: names of `FaceScenes.BACKGROUNDS`, or a callable (rng, (H, W)) -> (H, W, 3) uint8.
-        n_faces: fewest and most; a face of which nothing would be seen is left out as long as the fewest are there.
+        n_faces: fewest and most; a face of which less than a tenth would be seen is left out as long as
+            the fewest are there.
         size_law: of `SIZE_LAWS`, or a callable (rng, count) -> heights in pixels.
         sizes: least and greatest height of a face, hairline to chin, for a named law.
         size_hw: of the picture.
