@@ -111,7 +111,7 @@ def find_place(
     """The middle of a face where about as much of it is hidden as chance wants: most faces free, some half hidden."""
     draw = rng.random()
     aim = 0.0 if draw < 0.76 else rng.uniform(0.02, 0.3) if draw < 0.92 else rng.uniform(0.3, 0.75)
-    total = cv2.integral(canvas.open)
+    total = np.asarray(cv2.integral(canvas.open), np.float64)
     places = layout.candidates(rng, face_hw[0], cut=cut)
     gone = _covered(total, places, face_hw)
     best = int(np.argmin(np.abs(gone - aim)))
@@ -122,7 +122,7 @@ def find_place(
     return float(places[best, 0]), float(places[best, 1])
 
 
-def _covered(total: NDArray[np.floating], places: F64, face_hw: tuple[float, float]) -> F64:
+def _covered(total: F64, places: F64, face_hw: tuple[float, float]) -> F64:
     """(K,) share of a face at each place that something hides, from the running sum of what is open."""
     height, width = total.shape[0] - 1, total.shape[1] - 1
     half = np.array((face_hw[1], face_hw[0])) / 2
