@@ -72,11 +72,15 @@ def test_a_picture_is_a_function_of_picture_and_parameters(one):
     np.testing.assert_array_equal(x, picture())
 
 
-class Untouchable:
-    """Stands where random numbers were; whatever is asked of it fails the test."""
-
-    def __getattr__(self, name):
-        raise AssertionError(f"rng.{name} was used outside draw")
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 3), (2, 60)])
+def test_the_smallest_pictures_are_pictures(shape):
+    x = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    points = np.random.default_rng(1).uniform(-3, 20, (68, 2))
+    for one in ONE_EACH:
+        pipeline = only(one)
+        params = drawn(pipeline, 1, shape, points)
+        assert pipeline.image(x, params).shape == (*pipeline.size(params), 3)
+        assert pipeline.video(np.stack([x, x]), params, 0.3).shape == (2, *pipeline.size(params), 3)
 
 
 def test_draw_alone_uses_rng_and_probabilities_change_nothing_else():

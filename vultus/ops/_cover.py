@@ -123,10 +123,10 @@ class Occluder(_Cover):
         "seed": SEED,
     }
     CHOICES: ClassVar[Mapping[str, tuple[str, ...]]] = {"shape": _SHAPES}
+    shape: Names = _SHAPES
     area_share: Range = (0.05, 0.3)
     log_ratio: Range = (-0.7, 0.7)
     theta_rad: Range = (0.0, 2 * math.pi)
-    shape: Names = _SHAPES
 
     def layer(self, x: U8, values: Values, scene: Scene) -> tuple[F32, F32]:
         height, width = x.shape[:2]

@@ -48,7 +48,7 @@ class StudioToWild(Op):
     scale: Range = (0.75, 1.1)
     shift_x: Range = (-0.12, 0.12)
     shift_y: Range = (0.0, 0.15)
-    transfer: Range = (0.1, 0.5)
+    transfer: Range = (0.1, 0.4)
     blur_px: Range = (0.5, 3.0)
 
     def __post_init__(self) -> None:
@@ -74,13 +74,9 @@ class StudioToWild(Op):
         alpha = studio_alpha(x)
         face = _without_spill(x, alpha)
         matrix = self.matrix(values, (height, width), scene)[:2]
-        alpha = np.asarray(cv2.warpAffine(alpha, matrix, (width, height)), np.float32)
+        # What the border of the picture cuts off goes on beyond it: shoulders do not end in the air.
+        alpha = np.asarray(cv2.warpAffine(alpha, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE), np.float32)
         face = np.asarray(cv2.warpAffine(face, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE), np.float32)
-        # A face cut off by the lower border goes on below it: its last rows are drawn out instead of ending in the air.
-        end = np.flatnonzero((alpha > 0.5).any(1))
-        low = int(end[-1]) if len(end) else height - 1
-        if low < height - 1 and values["shift_y"] * height + height * (values["scale"] - 1) / 2 < 0:
-            alpha[low - 1 :] = alpha[low - 1]
         face = _toward(face, alpha, behind, float(values["transfer"]))
         return from_levels(behind + alpha[..., None] * (face - behind)), alpha
 

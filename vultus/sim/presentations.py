@@ -190,7 +190,7 @@ def _paper_mask(face: _Face, live: _Face, rng: np.random.Generator) -> _Light:
 def _cutout(face: _Face, live: _Face, rng: np.random.Generator) -> _Light:
     """The whole head, cut out of a print; live eyes look through two holes."""
     points, side = face.needed("cutout"), face.image.shape[0]
-    scene, move = _live(live.image, rng)
+    scene, move = _live(_bent(live.image, live.needed("cutout"), points), rng)  # eyes come to lie behind the holes
     behind = _finish.background(str(rng.choice(_BEHIND)), int(rng.integers(2**31)), side * FINE)
     pitch = float(rng.uniform(*_DOTS_PX))
     sheet = _warped(printed(_found(face.image, rng), side * FINE, pitch * FINE, rng), move)
