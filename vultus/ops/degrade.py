@@ -152,7 +152,10 @@ GFPGAN = Degradation(
         (Enlarge(kernel="bilinear"), 1.0),
     ]
 )
-"""Blind restoration (Wang et al. 2021): blur, shrink, noise, JPEG, enlarge; stated for pictures of 512 pixels."""
+"""Blind restoration (Wang et al. 2021): blur, shrink, noise, JPEG, enlarge; stated for pictures of 512 pixels.
+
+The formula of the paper. The training file of the authors' code is wider (deviations from 0.1, half of them
+anisotropic, factors from 0.8, noise to 20) and adds color jitter."""
 
 VFHQ_BICUBIC = Degradation([(OneOf((Shrink(4.0, kernel="antialiased"), Shrink(8.0, kernel="antialiased"))), 1.0)])
 """Super-resolution of VFHQ (Xie et al. 2022): a quarter or an eighth of the side."""
@@ -166,7 +169,9 @@ VFHQ_BLIND = Degradation(
         (Enlarge(kernel="bicubic"), 1.0),
     ]
 )
-"""Blind restoration of clips (Xie et al. 2022); take `preset("VFHQ_BLIND", codec=...)`, as nothing here encodes."""
+"""Blind restoration of clips in the order of VFHQ (Xie et al. 2022); the ranges are this project's own.
+
+Take `preset("VFHQ_BLIND", codec=...)`, as nothing here encodes."""
 
 FORGERY = Degradation(
     [
@@ -184,7 +189,8 @@ FORGERY = Degradation(
         )
     ]
 )
-"""Training of forgery detectors: three times in ten one of lost blocks, noise, blur, pixels, JPEG 70, 80 or 90."""
+"""Training of forgery detectors: three times in ten one of lost blocks, noise, blur, pixels, JPEG 70, 80 or 90; the
+strengths other than JPEG's are this project's own."""
 
 FANVID = Degradation([(Shrink(4.0, kernel="area"), 1.0)])
 """A quarter of the side by averaging."""
