@@ -4,12 +4,13 @@ A suite with 33 planted flaky tests (eleven causes of the study, three each) and
 the same wall time on the same two cores: by `vultus.testing.flaky.investigate`, and by running it again and again. A
 planted test is found by reruns when it both passes and fails. The metric is the share of planted tests found.
 
-Written before the first run of either arm at nano. The machinery was developed on the corpora of seeds 1 and 2, which
-the claim does not use (it plants 1000 + seed), and found 26 to 30 of 33 tests there; the rerun arm had never been run.
+Written before the first run of either arm at nano. The machinery was developed on the corpora of seeds 1, 2 and 3,
+which the claim does not use (it plants 1000 + seed), and found 31 of 33 tests there; the rerun arm had never been run.
 
-Expected: interventions find about 0.85 of the plants and reruns 0.3 to 0.5: reruns find what fails by chance in one run
+Expected: interventions find about 0.9 of the plants and reruns 0.3 to 0.5: reruns find what fails by chance in one run
 of fifty (randomness, ranges, sums in drawn order) and nothing that depends on the date, the zone, the platform, the
-order or a slow machine. Many reruns in one process find leaks on top. A gain of at least 0.1 is declared.
+order or a slow machine. Repeating every test in one process, tried on the first seed, finds leaks on top. A gain of at
+least 0.1 is declared.
 Not expected to be found by either: rare races between two lines, and waits that are much longer than what is awaited.
 Refuted: the interval of the gain reaches below 0, or the gain is under 0.1. One stable test that is called flaky by the
 interventions refutes the second half of the promise and is reported as `false positives`, in any number.
@@ -40,7 +41,7 @@ JOBS = 2
 FREE = Condition("free", "", "as anybody runs it: nothing is set, nothing is changed")
 AGAIN = Condition("again", "", "every test many times in one process", {"repeat": 1000, "repeat_seconds": 0.2})
 MAJORITY = CATEGORIES[0]  # the most frequent cause of the study, for everything
-TINY = ("month end", "one CPU")
+TINY = ("far future", "ASCII locale")
 
 
 @claim(paper=27, minutes=25, scale="nano", seeds=3)
@@ -52,15 +53,14 @@ def flaky_tests(ctx: Context) -> ClaimResult:
         tried = ctx.step(f"interventions-{seed}", interventions, seed, ctx.scale)
         seconds = float(tried["seconds"]) if ctx.scale != "tiny" else 0.5
         again = ctx.step(f"reruns-{seed}", reruns, seed, ctx.scale, seconds, "free")
-        inside = ctx.step(f"inside-{seed}", reruns, seed, ctx.scale, seconds, "again")
-        found.append((tried, again, inside))
+        found.append((tried, again))
+    inside = ctx.step("inside", reruns, ctx.seeds[0], ctx.scale, float(found[0][1]["seconds"]), "again")
     units = list(found[0][0]["category"])
     planted = [unit for unit in units if found[0][0]["category"][unit]]
     arms = {
-        "interventions": _arm([tried["found"] for tried, _, _ in found], planted),
-        "reruns": _arm([again["found"] for _, again, _ in found], planted),
-        "reruns in one process": _arm([inside["found"] for _, _, inside in found], planted),
-        "unchanged runs of the screen": _arm([tried["natural"] for tried, _, _ in found], planted),
+        "interventions": _arm([tried["found"] for tried, _ in found], planted),
+        "reruns": _arm([again["found"] for _, again in found], planted),
+        "unchanged runs of the screen": _arm([tried["natural"] for tried, _ in found], planted),
     }
     return ClaimResult(
         arms=arms,
@@ -73,7 +73,7 @@ def flaky_tests(ctx: Context) -> ClaimResult:
         higher_is_better=True,
         min_effect=0.1,
         data="sim",
-        extra=_extra(found, planted, ctx.rng("bootstrap")),
+        extra={**_extra(found, planted, ctx.rng("bootstrap")), **_inside(inside, planted)},
         notes="planted and found by the same authors; the time of all arms of a seed is the same",
     )
 
@@ -108,6 +108,7 @@ def interventions(seed: int, scale: str) -> dict[str, Any]:
             "found": {unit: one.status == "flaky" for unit, one in named.items()},
             "cause": {unit: one.category or UNKNOWN for unit, one in named.items()},
             "natural": {unit: _natural(one) for unit, one in named.items()},
+            "lost": list(inquiry.lost),
             "suspects": sum(one.status == "suspect" for unit, one in named.items() if not corpus.category[unit]),
         }
 
@@ -117,6 +118,12 @@ def _natural(one: Diagnosis) -> bool:
     counts = [one.screen[name] for name in ("baseline", "hash seeds") if name in one.screen]
     failed, runs = (sum(column) for column in zip(*counts, strict=True))
     return bool(0 < failed < runs)
+
+
+def _inside(inside: dict[str, Any], planted: Sequence[str]) -> dict[str, float | str]:
+    """Many repetitions of each test in one process, for the time of an arm, on the suite of the first seed."""
+    hits = sum(inside["found"][unit] for unit in planted)
+    return {"found by repeating in one process, first seed": f"{hits} of {len(planted)}"}
 
 
 def reruns(seed: int, scale: str, seconds: float, how: str) -> dict[str, Any]:
@@ -143,8 +150,8 @@ def reruns(seed: int, scale: str, seconds: float, how: str) -> dict[str, Any]:
 
 def _extra(found: Sequence[Any], planted: Sequence[str], rng: np.random.Generator) -> dict[str, float | str]:
     """Causes, false positives and times."""
-    truth = [tried["category"][unit] for tried, _, _ in found for unit in planted]
-    cause = [tried["cause"][unit] for tried, _, _ in found for unit in planted]
+    truth = [tried["category"][unit] for tried, _ in found for unit in planted]
+    cause = [tried["cause"][unit] for tried, _ in found for unit in planted]
     stable = [unit for unit, category in found[0][0]["category"].items() if not category]
     drawn = []
     for _ in range(1000):
@@ -156,13 +163,13 @@ def _extra(found: Sequence[Any], planted: Sequence[str], rng: np.random.Generato
         "macro-F1, low": float(np.percentile(drawn, 2.5)),
         "macro-F1, high": float(np.percentile(drawn, 97.5)),
         "macro-F1 of the majority": macro_f1(truth, [MAJORITY] * len(truth)),
-        "false positives": sum(tried["found"][unit] for tried, _, _ in found for unit in stable),
-        "false positives of reruns": sum(again["found"][unit] for _, again, _ in found for unit in stable),
+        "false positives": sum(tried["found"][unit] for tried, _ in found for unit in stable),
+        "false positives of reruns": sum(again["found"][unit] for _, again in found for unit in stable),
         "stable tests, all seeds": len(stable) * len(found),
-        "stable suspects": sum(tried["suspects"] for tried, _, _ in found),
-        "seconds of an arm": float(np.mean([tried["seconds"] for tried, _, _ in found])),
-        "processes of interventions": float(np.mean([tried["processes"] for tried, _, _ in found])),
-        "reruns": float(np.mean([again["processes"] for _, again, _ in found])),
+        "stable suspects": sum(tried["suspects"] for tried, _ in found),
+        "seconds of an arm": float(np.mean([tried["seconds"] for tried, _ in found])),
+        "processes of interventions": float(np.mean([tried["processes"] for tried, _ in found])),
+        "reruns": float(np.mean([again["processes"] for _, again in found])),
     }
     for category in CATEGORIES:
         mine = [c for t, c in zip(truth, cause, strict=True) if t == category]

@@ -8,6 +8,7 @@ from vultus.testing.flaky._runner import Attempt, Run
 from vultus.testing.flaky.classify import Evidence
 from vultus.testing.flaky.interventions import SCREEN
 
+AGAIN = ", again"
 _ROUNDING = 1e-6  # a relative gap that rounding explains
 _WIDER = 0.5  # a range that would have to be this much wider, relative to the numbers, was not merely too narrow
 _UNCHANGED = ("baseline, alone", "failing seed", "failing hash seed", "passing hash seed")
@@ -36,7 +37,7 @@ class Trials:
     def of(self, test: str) -> list[Evidence]:
         """Everything that can be compared about one test."""
         reference = self._counts("baseline, alone", test)
-        found = [self._beside(name, category, test, reference) for name, category in self._changed(test)]
+        found = [self._alone(name, category, test, reference) for name, category in self._changed(test)]
         found += [
             self._beside("failing seed", "randomness", test, reference),
             self._beside("failing hash seed", "randomness", test, self._counts("passing hash seed", test)),
@@ -45,6 +46,16 @@ class Trials:
             *self._tolerance(test),
         ]
         return [one for one in found if one is not None]
+
+    def rare(self, condition: str, test: str) -> bool:
+        """Whether a test failed in some of its trials under a condition, and passed in others."""
+        failed, runs = self._counts(f"{condition}, alone", test)
+        return 0 < failed < runs
+
+    def _alone(self, name: str, category: str, test: str, reference: tuple[int, int]) -> Evidence | None:
+        """The second trials, where there were any, beside the second trials of the baseline."""
+        second = self._beside(name + AGAIN, category, test, self._counts("baseline, alone" + AGAIN, test))
+        return second or self._beside(name, category, test, reference)
 
     def _counts(self, name: str, test: str) -> tuple[int, int]:
         return ran(self.trials.get(name, ()), test)

@@ -137,7 +137,7 @@ class Project:
             collected, attempts = _read(out)
         if must_collect and (code in (2, 3, 4, 5) or (code is not None and not attempts and not collected)):
             raise InputError(self._refusal(code, said))
-        return Run(wanted, attempts, collected, seconds, code is not None)
+        return Run(wanted, attempts, collected, seconds, code in (0, 1))
 
     def run_all(
         self, wanted: Iterable[Wanted], *, jobs: int = 1, progress: Callable[[int, int, str], None] | None = None

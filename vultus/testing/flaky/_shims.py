@@ -29,7 +29,7 @@ _LOCK, _RLOCK = threading.Lock, threading.RLock
 _LISTDIR, _SCANDIR = os.listdir, os.scandir
 _OPEN = io.open
 _LATE, _EAGER = 0.02, 0.05  # seconds: how late a thread starts, on average, and how long an eager one is waited for
-_JITTER, _BUDGET = 0.002, 0.25  # seconds: the longest single delay, and all delays of one thread together
+_JITTER, _BUDGET = 0.002, 0.03  # seconds: the longest single delay, and all delays of one thread together
 _LINES = 1000  # of each thread, that delays may come between
 _STANDSTILL = 0.3  # seconds: a process that the test starts
 
@@ -50,6 +50,7 @@ class Shims:
         self.active = False
         self._rng, self._delays = _REAL_RANDOM(0), _REAL_RANDOM(0)
         self._main = threading.main_thread()
+        self._tight_for, self._tight = "", 0
         self._neighbors: list[subprocess.Popen[bytes]] = []
         clock = settings.get("clock")
         self.clock = Clock(**clock) if clock is not None else None
@@ -78,7 +79,7 @@ class Shims:
             self._seed(number)
         if self.clock is not None:
             self.clock.restart()
-        self._tighten()
+        self._tighten(test)
         self._signal_neighbors("SIGCONT")
         self.active = True
         if self.settings.get("threads", {}).get("jitter"):
@@ -350,8 +351,8 @@ class Shims:
         self.patches.set(socket, "getaddrinfo", resolved)
 
     # ------------------------------------------------------------ limits
-    def _tighten(self) -> None:
-        """Few descriptors are left to the process."""
+    def _tighten(self, test: str) -> None:
+        """Few descriptors are left to all repetitions of one test, whatever others have left open."""
         spare = self.settings.get("files")
         if not spare:
             return
@@ -359,7 +360,8 @@ class Shims:
 
         if not hasattr(self, "_limit"):
             self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-            self._tight = _room_for(int(spare))
+        if test != self._tight_for:
+            self._tight_for, self._tight = test, _room_for(int(spare))
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(self._tight, self._limit[0]), self._limit[1]))
 
     def _loosen(self) -> None:

@@ -37,10 +37,10 @@ class Condition:
     env: Mapping[str, str] = field(default_factory=dict)
     attempts: int = 1
 
-    def alone(self, attempts: int) -> Condition:
+    def alone(self, attempts: int, again: str = "") -> Condition:
         """The same, with every attempt in a process of its own that has run no other test."""
         settings = {"clock": {}, **self.settings, "alone": attempts, "order": "file"}
-        return replace(self, name=f"{self.name}, alone", settings=settings)
+        return replace(self, name=f"{self.name}, alone{again}", settings=settings)
 
 
 def _clock(name: str, what: str, at: float, each_test: bool = False, zone: str = "UTC0") -> Condition:
@@ -124,7 +124,7 @@ SCREEN: tuple[Condition, ...] = (
         "repeated",
         "resource leak",
         "again and again in one process that may open 16 more files",
-        {"seeded": True, "repeat": 40, "repeat_seconds": 0.5, "vary": False, "files": 16},
+        {"seeded": True, "repeat": 40, "repeat_seconds": 1.5, "vary": False, "files": 16},
     ),
     Condition(
         "ASCII locale",

@@ -4,7 +4,7 @@
    in one run and passed in another is a suspect.
 2. **Trials.** Every suspect is repeated, alone, under what made it fail and under what did not; order and the time of
    the whole suite are tried in the suite. Trials are new runs: the failures that made a test a suspect are not counted
-   a second time.
+   a second time. What failed now and then in its trials, too rarely to be sure, is tried five times as often once more.
 3. **Attribution** by `classify.attribute`. A test is called flaky when unchanged runs both passed and failed, or when
    an intervention changes its failures significantly. A failure under an intervention that the trials do not confirm
    leaves it a suspect.
@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vultus.testing.flaky._evidence import Trials, ran
+from vultus.testing.flaky._evidence import AGAIN, Trials, ran
 from vultus.testing.flaky._runner import Attempt, Project, Run, Wanted
 from vultus.testing.flaky._shims import now
 from vultus.testing.flaky.classify import UNKNOWN, Attribution, Evidence, attribute
@@ -26,6 +26,8 @@ __all__ = ["Diagnosis", "Investigation", "Rates", "investigate", "rates"]
 
 _NATURAL = frozenset({"baseline", "seeds", "hash seeds"})  # conditions that any ordinary run might have met
 _IN_SUITE = ("reversed", "shuffled")
+_ALPHA = 0.025  # of each look: what the first trials leave open may be tried once more
+_AGAIN = 5  # times as many trials then
 _SLOW = ("slow machine", "throttled")
 
 
@@ -57,12 +59,21 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Investigation:
-    """Diagnoses of every test, in file order, and the seconds that screen and trials took."""
+    """Diagnoses of every test, in file order, and what they took.
+
+    Attributes:
+        diagnoses: one for every test that was looked at.
+        screen_seconds: wall time of the screen.
+        trial_seconds: wall time of the trials.
+        processes: that were started.
+        lost: conditions under which a process did not come to its end, so that tests may be missing there.
+    """
 
     diagnoses: tuple[Diagnosis, ...]
     screen_seconds: float
     trial_seconds: float
     processes: int
+    lost: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -116,8 +127,9 @@ def investigate(
     suspects = [test for test in order if _mixed(seen[test]) and (tests is None or test in tests)]
     planner = _Planner(seen, suspects, max(6, repeats), seed)
     trials = project.run_all(planner.alone(), jobs=jobs, progress=progress)
-    evidence = Trials(trials)
-    unexplained = [test for test in suspects if attribute(evidence.of(test)).category == UNKNOWN]
+    unexplained = _unexplained(trials, suspects)
+    trials += project.run_all(planner.again(Trials(trials), unexplained), jobs=jobs, progress=progress)
+    unexplained = _unexplained(trials, unexplained)
     trials += project.run_all(planner.in_suite(unexplained), jobs=jobs, progress=progress)
     evidence = Trials(trials)
     diagnoses = [
@@ -125,7 +137,14 @@ def investigate(
         for test in order
         if tests is None or test in tests
     ]
-    return Investigation(tuple(diagnoses), between - started, now() - between, len(runs) + len(trials))
+    every = [*runs, *trials]
+    lost = tuple(dict.fromkeys(run.wanted.condition.name for run in every if not run.whole))
+    return Investigation(tuple(diagnoses), between - started, now() - between, len(every), lost)
+
+
+def _unexplained(trials: Sequence[Run], suspects: Iterable[str]) -> list[str]:
+    evidence = Trials(trials)
+    return [test for test in suspects if attribute(evidence.of(test), alpha=_ALPHA).category == UNKNOWN]
 
 
 def _screening(screen: Iterable[Condition], seed: int, keys: Mapping[str, str]) -> list[Wanted]:
@@ -169,7 +188,7 @@ def _diagnosis(test: str, seen: Sequence[tuple[Run, Attempt]], evidence: Sequenc
     if evidence is None:
         status = "broken" if all(attempt.failed for _, attempt in seen) else "stable"
         return Diagnosis(test, status, None, counts, (leaves[0], leaves[1], leaves[2]))
-    attribution = attribute(evidence)
+    attribution = attribute(evidence, alpha=_ALPHA)
     natural = {attempt.failed for run, attempt in seen if _natural(run, attempt)}
     status = "flaky" if len(natural) == 2 or attribution.category != UNKNOWN else "suspect"
     return Diagnosis(test, status, attribution, counts, (leaves[0], leaves[1], leaves[2]))
@@ -205,6 +224,17 @@ class _Planner:
                 plan.append(self._alone(by_name(name), frozenset(tests)))
         return plan + self._seeds() + self._hashes()
 
+    def again(self, trials: Trials, tests: Iterable[str]) -> list[Wanted]:
+        """More trials of what failed now and then; they take the place of the first ones, which are not counted."""
+        plan = []
+        everybody: set[str] = set()
+        for name in self.failed:
+            if name not in _NATURAL and name not in _IN_SUITE:
+                rare = frozenset(test for test in tests if trials.rare(name, test))
+                everybody |= rare
+                plan += [self._alone(by_name(name), rare, again=True)] if rare else []
+        return [self._alone(BASELINE, frozenset(everybody), again=True), *plan] if plan else []
+
     def in_suite(self, tests: Iterable[str]) -> list[Wanted]:
         """Trials of whole suites, for what the trials of single tests did not explain."""
         left = set(tests)
@@ -214,9 +244,10 @@ class _Planner:
             left -= self.failed[name]
         return [self._suite(name, k) for name in ["baseline", *names] for k in range(max(5, self.repeats - 2)) if names]
 
-    def _alone(self, condition: Condition, tests: frozenset[str]) -> Wanted:
+    def _alone(self, condition: Condition, tests: frozenset[str], again: bool = False) -> Wanted:
         keys = {test: key for test, key in self.passing.items() if test in tests and key}
-        return Wanted(condition.alone(self.repeats), self.seed, self.seed, tests, keys)
+        changed = condition.alone(_AGAIN * self.repeats, AGAIN) if again else condition.alone(self.repeats)
+        return Wanted(changed, self.seed, self.seed, tests, keys)
 
     def _suite(self, name: str, k: int) -> Wanted:
         condition = by_name(name)

@@ -49,6 +49,7 @@ def terminal(found: Investigation, *, every: bool = False) -> str:
             lines.append(f"  {one.test:<{width}}  {one.status:<7}  {_because(one)}".rstrip())
     leaving = [one for one in found.diagnoses if any(n > 0 for n in one.leaves)]
     lines += [f"  {one.test:<{width}}  leaves   {_leaves(one)}" for one in leaving]
+    lines += [f"  {name}: a process did not come to its end; tests may be missing there" for name in found.lost]
     return "\n".join(lines)
 
 
@@ -122,6 +123,7 @@ def _found(found: Investigation) -> list[str]:
         f"{len(found.diagnoses)} tests, {len(found.flaky())} flaky, of which {unclear} of unknown cause; "
         f"{_count(found, 'suspect')} failed under an intervention and were not confirmed. "
         f"{found.processes} processes, screen {found.screen_seconds:.0f} s, trials {found.trial_seconds:.0f} s."
+        + (f" Not whole: {', '.join(found.lost)}." if found.lost else "")
     )
     rows = []
     for one in found.diagnoses:
