@@ -8,6 +8,7 @@ import json
 import pytest
 
 from vultus.errors import InputError, Refused, UnknownMethod
+from vultus.io import provenance
 from vultus.io.datasets.controlface import controlface
 from vultus.pipeline.controlface import build, simulated
 from vultus.pipeline.simulated import Flaws
@@ -91,3 +92,14 @@ def test_nothing_is_written_without_a_basis(tmp_path):
 def test_unknown_values_have_near_names():
     with pytest.raises(UnknownMethod, match="near names: female"):
         simulated(slots={"genders": ["femal"]})
+
+
+def test_every_file_says_how_it_was_made_and_its_pixels_agree(tmp_path):
+    pipeline = simulated(
+        size=128, lod=0, flaws=Flaws(0, 0, 0, {}, 0, 0, 0, 0), slots={**SLOTS, "groups": ["A"], "ages": ["old"]}
+    )
+    list(build(tmp_path, pipeline, 1, basis=Basis.synthetic()))
+    for path in sorted((tmp_path / "images").iterdir()):
+        told = provenance.verify(path)
+        assert told.agree
+        assert (told.provenance.method, told.provenance.simulated) == ("sig", True)

@@ -66,6 +66,7 @@ def simulated(
     population_shift: float = 0.6,
     slots: Mapping[str, list[str] | None] | None = None,
     limits: Mapping[str, float] | None = None,
+    poses: Mapping[str, tuple[str, float]] | None = None,
 ) -> Any:
     """`Sig` over the face simulator, with checks that know the truth.
 
@@ -76,6 +77,7 @@ def simulated(
         population_shift: how much groups differ in head shape.
         slots: groups, genders, ages and poses that are wanted; what is left out means all.
         limits: `unique_below`, `same_above`, `yaw_within_deg` of the checks.
+        poses: value -> (words, yaw in degrees) in the place of the vocabulary's.
 
     Returns:
         A `vultus.generate.synthesize.sig.Sig`.
@@ -85,7 +87,7 @@ def simulated(
     """
     sig = import_module(catalogue.row("sig").module)
     groups = {name: f"population-{name}" for name in "ABCD"}
-    words = sig.Vocabulary.read(group=groups)
+    words = sig.Vocabulary.read(group=groups, **({"pose": dict(poses)} if poses else {}))
     called = [str(faces.person_of(seed).name).split() for seed in faces.people("fairness")[:300]]
     first, last = (tuple(dict.fromkeys(part)) for part in zip(*called, strict=True))
     builder = sig.PromptBuilder(words, sig.Names({("*", ""): first}, {"*": last}), **dict(slots or {}))
@@ -162,7 +164,7 @@ def _row(folder: Path, at: int, slot: Any) -> dict[str, Any]:
     group, gender, age = slot.cell
     for pose, made in slot.pictures.items():
         file = file_name(f"{at:05d}", group, gender, age, pose)
-        images.write(folder / PICTURES / file, made.images[0])
+        images.write(folder / PICTURES / file, made.images[0], made.provenance)
         files[pose] = {"file": file, "seed": made.provenance.seed, "provenance": made.provenance.id}
     return {
         "id": f"{at:05d}",

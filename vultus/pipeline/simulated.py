@@ -22,6 +22,7 @@ __all__ = ["Flaws", "SimBackend", "Truth", "Words"]
 
 TONES = (-45.0, 60.0)
 AGES = (18.0, 85.0)
+APART = 1_000_000  # numbers of people from here on belong to no split of `vultus.sim.faces`
 
 
 @dataclass(frozen=True)
@@ -164,10 +165,10 @@ class SimBackend:
     def _person(self, prompt: str, values: Mapping[str, str]) -> faces.Person:
         """Who it is: the same for the same name and features, whatever the pose."""
         who = hashlib.sha256(prompt.split(", ")[0].encode() + _features(prompt).encode()).digest()
-        number = int.from_bytes(who[:4], "big") >> 1
+        number = APART + (int.from_bytes(who[:4], "big") >> 2)
         rng = np.random.default_rng(number)
         if rng.random() < self.flaws.favorite:
-            number = int(rng.integers(5))
+            number = APART + int(rng.integers(5))
         groups = list(self.words.slots["group"])
         place = groups.index(values["group"])
         low, high = TONES

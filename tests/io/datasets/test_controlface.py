@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from vultus.errors import InputError
 from vultus.io import images
-from vultus.io.datasets.controlface import controlface, file_name
+from vultus.io.datasets import folder
+from vultus.io.datasets.controlface import controlface, file_name, with_groups
 
 ROWS = [
     ("00000", "A", "female", "young", "frontal"),
@@ -94,3 +95,24 @@ def test_parts_that_would_be_read_otherwise_are_refused():
     for bad in ("a_b", "", "a/b", "a.b"):
         with pytest.raises(InputError, match="file name"):
             file_name("0", "A", bad, "old", "left")
+
+
+def test_groups_of_people_come_from_a_table(tmp_path):
+    for person in ("Ann", "Bob", "Cid"):
+        (tmp_path / "set" / person).mkdir(parents=True)
+        for k in range(2):
+            images.write(tmp_path / "set" / person / f"{k}.png", np.zeros((16, 16, 3), np.uint8))
+    table = tmp_path / "groups.csv"
+    table.write_text("person,age,region\nAnn,young,north\nBob,,south\nZoe,old,north\n")
+    found = with_groups(folder(tmp_path / "set"), table)
+    assert found.of_people("age") == ["young", "", ""]
+    assert found.of_people("region") == ["north", "south", ""]
+    for text, said in (
+        ("name,age\nAnn,1\n", "columns person"),
+        ("person,age\nAnn,1\nAnn,2\n", "every person once"),
+        ("person,age\nZoe,1\n", "such as Ann"),
+        ("", "got an empty file|got nothing"),
+    ):
+        table.write_text(text)
+        with pytest.raises(InputError, match=said):
+            with_groups(folder(tmp_path / "set"), table)

@@ -58,7 +58,8 @@ def controlface(
         faces: the set; facets other than pose must be the same in all pictures of a person.
         embed: called once with all paths; unit vectors of the pictures with a face, and (N,) True where one was found.
         fmr_target: wanted false match rate, on the dev half.
-        source: where the facets come from, see `Groups`; None is "simulated" for a simulated set, else "annotator".
+        source: where the facets come from, see `Groups`; saying "model" here is to know it. None is "simulated" for a
+            simulated set, else "annotator".
         rng: source of the draws, or its seed.
         settings: of the fairness reports.
         title: heading of the page.
@@ -80,12 +81,16 @@ def controlface(
         )
     rows = np.zeros((len(faces), embedded.vec.shape[1]), np.float32)
     rows[seen] = embedded.vec
-    facets = [facet for facet in faces.values if facet != "pose" and len(faces.values[facet]) > 1]
+    facets = [facet for facet in faces.values if facet != "pose" and len(set(faces.values[facet]) - {""}) > 1]
+    if not facets:
+        raise InputError(f"faces: expected a facet of people with two values, got {dict(faces.values)}")
     dev_people = split_people(faces, facets, draws)
     dev_table, _ = _compared(rows, seen, faces.dataset.subjects, dev_people, "dev", draws)
     table, pictures = _compared(rows, seen, faces.dataset.subjects, ~dev_people, "test", draws)
     kind = source or ("simulated" if faces.dataset.tier == "sim" else "annotator")
-    about = About(faces.dataset.name, faces.dataset.tier, (embedded.space,), title)
+    about = About(
+        faces.dataset.name, faces.dataset.tier, (embedded.space,), title, trust_model_labels=source is not None
+    )
     parts = _Parts()
     for facet in facets:
         groups = Groups.of(faces.of_people(facet), kind, key=facet, pictures=(faces.dataset.subjects, seen))

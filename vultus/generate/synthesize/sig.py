@@ -26,6 +26,7 @@ from vultus.errors import InputError
 from vultus.generate.synthesize._checks import AttributeModel, Checks, Kept, PoseEstimator, Rejection
 from vultus.generate.synthesize._diffusers import DiffusersBackend
 from vultus.generate.synthesize._personas import SLOTS, Cell, Names, PersonaSpec, PromptBuilder, Vocabulary
+from vultus.ops import mark
 from vultus.types import F32, U8, Basis, Generated, Provenance
 
 __all__ = [
@@ -261,7 +262,7 @@ class Sig:
                 loss_spaces=self.checks.spaces if self.checks else frozenset(),
                 options={"prompt": self.builder.prompt(persona, pose), "pose": pose, "license": self.backend.license},
             )
-            signed[pose] = Generated(image[None], about)
+            signed[pose] = mark.generated(image[None], about, basis=basis, scope="generate")
             parents = parents or (hashlib.sha256(signed[pose].images[0].tobytes()).hexdigest(),)
         return signed
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 
 from vultus.errors import InputError
 from vultus.io.datasets.records import Dataset, indexed
+from vultus.io.files import read_bytes
 from vultus.io.images import list_pictures
 
-__all__ = ["PATTERN", "Faceted", "controlface", "file_name"]
+__all__ = ["PATTERN", "Faceted", "controlface", "file_name", "with_groups"]
 
 I64 = NDArray[np.int64]
 
@@ -25,6 +28,7 @@ PATTERN = r"(?P<id>[^_]+)_(?P<race>[^_]+)_(?P<gender>[^_]+)_(?P<age>[^_]+)_(?P<p
 
 MANIFEST = "about.json"
 _MAX_NAMES = 5
+_MAX_TABLE = 256 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +128,43 @@ def controlface(
         tier,
     )
     return Faceted(dataset, {f: v for f, (_, v) in columns.items()}, {f: i for f, (i, _) in columns.items()})
+
+
+def with_groups(dataset: Dataset, path: str | os.PathLike[str]) -> Faceted:
+    """Facets of people from a CSV file with the column `person` and one column per facet.
+
+    Args:
+        dataset: pictures and people, such as `vultus.io.datasets.folder` reads them.
+        path: the file; a person who is not in it, or whose cell is empty, has no group.
+
+    Raises:
+        InputError: the file is missing or has other columns, a person is in it twice, or it names nobody of the set.
+    """
+    try:
+        text = read_bytes(path, _MAX_TABLE).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected UTF-8 text, got other bytes ({error})") from error
+    rows = list(csv.DictReader(text.splitlines()))
+    facets = [name for name in (rows[0] if rows else {}) if name and name != "person"]
+    if not facets or "person" not in rows[0]:
+        raise InputError(
+            f"{path}: expected the columns person and one per facet, got {', '.join(rows[0]) if rows else 'nothing'}"
+        )
+    people = Counter(row["person"] for row in rows)
+    twice = [name for name, n in people.items() if n > 1]
+    if twice:
+        raise InputError(f"{path}: expected every person once, got {', '.join(twice[:_MAX_NAMES])} more often")
+    if not people.keys() & set(dataset.names):
+        raise InputError(
+            f"{path}: expected people of the set, such as {dataset.names[0]}, got {next(iter(people))} and others"
+        )
+    cells = {row["person"]: row for row in rows}
+    values, of = {}, {}
+    for facet in facets:
+        words = [((cells.get(name) or {}).get(facet) or "").strip() for name in dataset.names]
+        per_person, values[facet] = indexed(words)
+        of[facet] = per_person[dataset.subjects]
+    return Faceted(dataset, values, of)
 
 
 def _facets(pattern: str) -> tuple[str, ...]:
