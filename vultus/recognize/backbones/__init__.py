@@ -1,0 +1,1 @@
+"""Networks that turn a crop into a raw vector: one file per family, one set for all rooms."""

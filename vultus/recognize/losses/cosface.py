@@ -1,0 +1,69 @@
+"""CosFace: the large margin cosine loss.
+
+Paper: Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR 2018, arXiv:1801.09414,
+equation 4; the released settings of later authors (scale 64, margin 0.35 to 0.4) are those of its section 4.
+
+Differs: nothing known.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vultus.errors import InputError
+
+__all__ = ["CosFace"]
+
+_EDGE = 1e-7  # cosines are kept this far from -1 and 1
+
+
+class CosFace:
+    """Cosines to class centers -> logits with a margin -> loss. Keeps the contract of class losses.
+
+    Args:
+        scale: s; logits are s times cosines.
+        margin: m; taken from the cosine to the own center.
+
+    Raises:
+        InputError: if the scale is not positive or the margin is negative.
+    """
+
+    needs_norm = False
+
+    def __init__(self, scale: float = 64.0, margin: float = 0.35) -> None:
+        if not (math.isfinite(scale) and scale > 0 and math.isfinite(margin) and margin >= 0):
+            raise InputError(f"scale, margin: expected a scale above 0 and a margin from 0, got {scale} and {margin}")
+        self.scale, self.margin = scale, margin
+
+    def __repr__(self) -> str:
+        return f"CosFace(scale={self.scale}, margin={self.margin})"
+
+    def logits(self, cos: Tensor, labels: Tensor, *, norm: Tensor | None = None, raw: Tensor | None = None) -> Tensor:
+        """Logits in float32 (float64 for float64).
+
+        Args:
+            cos: (N, C) cosines to the centers that are here.
+            labels: (N,) own center, -1 where it is not here: no margin in that row.
+            norm: not used.
+            raw: not used.
+
+        Returns:
+            (N, C): s (cos - m) at the own center, s cos elsewhere.
+
+        Raises:
+            InputError: if shapes disagree.
+        """
+        if cos.ndim != 2 or labels.shape != cos.shape[:1]:
+            raise InputError(f"cos, labels: expected (N, C) and (N,), got {tuple(cos.shape)} and {tuple(labels.shape)}")
+        wide = cos if cos.dtype == torch.float64 else cos.float()
+        own = torch.arange(cos.shape[1], device=cos.device) == labels[:, None]
+        return self.scale * (wide.clamp(-1 + _EDGE, 1 - _EDGE) - self.margin * own)  # eq. 4
+
+    def reduce(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross entropy over the rows whose own center is here; 0 where there is none."""
+        total = functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
+        return total / (labels >= 0).sum().clamp(min=1)
