@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vultus.errors import InputError, StoreError, UnknownMethod
 from vultus.io.datasets.wider import read_table, wider_face
@@ -175,6 +177,37 @@ def test_a_source_of_crops_takes_the_place_of_simulated_faces():
     for box, points in zip(scene.whole_boxes, scene.points5, strict=True):
         share = (points + 0.5 - box[:2]) / (box[2:] - box[:2])
         np.testing.assert_allclose(share, (oval(None, 0).points5 + 0.5 - 5) / (40, 50), atol=0.02)
+
+
+@settings(max_examples=12)
+@given(
+    style=st.sampled_from(scenes.STYLES),
+    high=st.integers(32, 90),
+    wide=st.integers(32, 90),
+    most=st.integers(0, 4),
+    things=st.integers(0, 2),
+    law=st.sampled_from(list(scenes.SIZE_LAWS)),
+    seed=st.integers(0, 2**31),
+)
+def test_whatever_is_asked_for_the_truth_is_whole(style, high, wide, most, things, law, seed):
+    sim = FaceScenes(
+        style=style, size_hw=(high, wide), n_faces=(0, most), negatives=(0, things), size_law=law, sizes=(8, 30)
+    )
+    scene = draw(sim, seed)
+    count = len(scene.boxes)
+    assert scene.image.shape == (high, wide, 3)
+    assert count <= most
+    assert len(scene.things) <= things
+    assert (scene.boxes[:, 2:] >= scene.boxes[:, :2]).all()
+    assert (scene.boxes >= 0).all()
+    assert (scene.boxes <= np.array((wide, high, wide, high))).all()
+    assert np.isfinite(scene.points5).all()
+    assert set(np.unique(scene.faces)) <= set(range(count + 1))
+    assert ((scene.faces == 0) | (scene.faces == scene.people)).all()
+    assert (scene.wider >= 0).all()
+    assert (scene.wider <= (2, 1, 1, 1, 2, 1)).all()
+    seen = np.array([scene.mask(k).sum() for k in range(count)])
+    assert (np.abs(seen - (1 - scene.hidden) * scene.area_px) <= 0.15 * scene.area_px + 12).all()
 
 
 # ---------------------------------------------------------------- files

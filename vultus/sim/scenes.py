@@ -123,7 +123,7 @@ class _Plan:
 _ALONE = _Plan((0, 0), (1, 6), (320, 320), (24.0, 200.0), "log-uniform", "spread")
 _STYLES = {
     "crowd": _Plan((1, 40), (0, 8), (480, 640)),
-    "group": _Plan((2, 4), (0, 0), (64, 128), (24.0, 32.0), "uniform", "row", (), _scenery.OUTDOORS),
+    "group": _Plan((2, 4), (0, 0), (64, 128), (24.0, 32.0), "uniform", "row", THINGS, _scenery.OUTDOORS),
     "operating room": _Plan(
         (2, 6), (0, 3), (480, 640), (20.0, 90.0), "log-uniform", "spread", ("texture", "hand"), ("operating room",)
     ),
