@@ -29,12 +29,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("pictures").add_argument("out", type=Path)
-    verbs.add_parser("recall").add_argument("--scenes", type=int, default=60)
+    measure = verbs.add_parser("recall")
+    measure.add_argument("--scenes", type=int, default=60)
+    measure.add_argument("--detector", default="centerface")
     given = parser.parse_args()
     if given.verb == "pictures":
         pictures(given.out)
     else:
-        recall(given.scenes)
+        recall(given.detector, given.scenes)
 
 
 def pictures(out: Path) -> None:
@@ -76,20 +78,21 @@ def clips() -> U8:
         clip = sim.play(faces.person_of(seed), faces.Factors(hair_style=hair, background="office"), acted)
         rows.append(np.concatenate(list(clip.frames[::8]), 1)[:, : first.shape[1]])
     at = 27
-    flow = pair.flow(at)
+    clean = sim.draw(rng(5), 40, people=2, cuts=1)  # the same without the segment
+    flow = clean.flow(at)
     angle = np.arctan2(flow.shift[..., 1], flow.shift[..., 0])
     size = np.linalg.norm(flow.shift, axis=-1)
     hue = np.stack([(angle + np.pi) / (2 * np.pi) * 179, np.full_like(size, 255), 255 * size / size.max()], -1)
     colors = cv2.cvtColor(hue.astype(np.uint8), cv2.COLOR_HSV2RGB)
     maps = [np.repeat((kept * 255).astype(np.uint8)[..., None], 3, -1) for kept in (flow.visible, flow.exact)]
-    rows.append(np.concatenate([pair.frames[at], pair.frames[at + 1], colors, *maps], 1))
+    rows.append(np.concatenate([clean.frames[at], clean.frames[at + 1], colors, *maps], 1))
     wide = max(row.shape[1] for row in rows)
     return np.concatenate([np.pad(row, ((0, 3), (0, wide - row.shape[1]), (0, 0))) for row in rows])
 
 
-def recall(count: int) -> None:
+def recall(name: str, count: int) -> None:
     """Recall of frontal faces by size and occlusion, and false alarms where there is no face."""
-    detector = load("yunet")
+    detector = load(name)
     found = np.zeros((len(BANDS), 3, 2), int)
     sim = FaceScenes()
     for k in range(count):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vultus.catalogue import load
 from vultus.errors import InputError, StoreError, UnknownMethod
 from vultus.io.datasets.wider import read_table, wider_face
 from vultus.ops.boxes import iou
@@ -359,15 +360,24 @@ def recall_by_size(detector, found):
     return {band: tuple(counts) for band, counts in table.items()}
 
 
-@pytest.mark.models(cards=["yunet_n"])
-def test_the_default_detector_finds_large_frontal_faces():
-    from vultus.detect.yunet import YuNet
-
+@pytest.fixture(scope="module")
+def many():
     sim = FaceScenes(n_faces=(6, 9), negatives=(0, 3), size_law="log-uniform", sizes=(12, 150), size_hw=(320, 420))
     sim = replace(sim, world=replace(sim.world, occluders=0.0, eyewear=0.1))
-    table = recall_by_size(YuNet(), [draw(sim, k) for k in range(5)])
+    return [draw(sim, k) for k in range(5)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("centerface", marks=pytest.mark.models),
+        pytest.param("yunet", marks=pytest.mark.models(cards=["yunet_n"])),
+    ],
+)
+def test_a_detector_of_photographs_finds_large_frontal_faces(name, many):
+    table = recall_by_size(load(name), many)
     for band, (hit, total) in table.items():
-        print(f"faces of {band[0]} to {band[1] - 1} pixels: {hit} of {total}")
+        print(f"{name}, faces of {band[0]} to {band[1] - 1} pixels: {hit} of {total}")
     hit, total = (sum(table[b][k] for b in BANDS[2:]) for k in (0, 1))
     assert total >= 8
     assert hit >= 0.85 * total

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.sim import _chart, _draw, _finish, _shade, faces
+from vultus.ops.points import five_from_68
+from vultus.sim import _chart, _draw, _finish, _points, _scene, _shade, faces
 from vultus.sim._people import Factors, Person
 from vultus.types import F32, U8
 
@@ -31,7 +32,7 @@ class Cutout:
         face: (h, w) float32 share of each pixel that is face, whether or not something worn hides it.
         shown: (h, w) float32 share of each pixel that is face and hidden by nothing that is worn.
         box: (4,) xyxy in edge coordinates of this cutout.
-        points5: (5, 2) in center coordinates of this cutout, NaN where they are not known.
+        points: (68, 2) or (5, 2) in center coordinates of this cutout, NaN where they are not known.
         pose_deg: (3,), NaN where it is not known.
     """
 
@@ -40,8 +41,13 @@ class Cutout:
     face: F32
     shown: F32
     box: F32
-    points5: F32
+    points: F32
     pose_deg: F32
+
+    @property
+    def points5(self) -> F32:
+        """(5, 2)."""
+        return self.points if len(self.points) == 5 else five_from_68(self.points[None])[0]
 
 
 def linear(image: U8) -> F32:
@@ -50,27 +56,33 @@ def linear(image: U8) -> F32:
     return light
 
 
-def cutout(person: Person, factors: Factors, size: int, lod: int) -> tuple[Cutout, F32]:
-    """Draw a person at `size` x `size` pixels without a background, and the 68 points."""
-    sample = faces.render(person, replace(factors, background="plain gray", style="photo"), size, lod)
-    labels, uv = sample.parsing, sample.uv
-    solid = labels != 0
-    place = np.rint(np.clip(uv, 0, 1) * 255).astype(int)
-    face = _face_table()[place[..., 1], place[..., 0]] & (uv[..., 0] >= 0)
+def cutout(person: Person, factors: Factors, size: int, lod: int) -> Cutout:
+    """Draw a person without a background, `size` pixels square but no larger than `faces.render` draws.
+
+    One drawing at the size itself, not at twice the size: it is to be made smaller.
+    """
+    size = min(size, faces.MAX_SIDE)
+    faces.check(person, factors, size, lod)
+    scene = _scene.build(person, factors, lod)
+    drawn = _draw.draw(scene, person, factors, size, lod)
+    cover = np.clip(drawn[..., 3], 0, 1)
+    straight = drawn[..., :3] / np.maximum(cover, 1e-3)[..., None]
+    color = _shade.develop(straight) ** 2 * cover[..., None]  # the scene is put together from pictures, not from light
+    truth = _draw.truth(scene, person, factors, size, lod)
+    place = np.rint(np.clip(truth.uv, 0, 1) * 255).astype(int)
+    face = _face_table()[place[..., 1], place[..., 0]] & (truth.uv[..., 0] >= 0)
     # hair and beard grow on the face: only what is worn or held before it hides it
     worn = _WORN if factors.glasses == "sun" else _WORN[:-1]
-    shown = face & ~np.isin(labels, worn)
-    return (
-        Cutout(
-            _cleaned(linear(sample.image), solid),
-            solid.astype(np.float32),
-            face.astype(np.float32),
-            shown.astype(np.float32),
-            sample.box,
-            sample.points5,
-            np.asarray(factors.pose_deg, np.float32),
-        ),
-        sample.points68,
+    shown = face & ~np.isin(truth.labels, worn)
+    camera = _draw.camera_at(scene, size)
+    return Cutout(
+        color.astype(np.float32),
+        cover.astype(np.float32),
+        face.astype(np.float32),
+        shown.astype(np.float32),
+        _points.box_of(scene, lod, camera),
+        _points.points68(scene, lod, camera)[0],
+        np.asarray(factors.pose_deg, np.float32),
     )
 
 
@@ -80,16 +92,6 @@ def _face_table() -> Mask:
     x, y, ahead = np.moveaxis(_chart.chart(256, 256), -1, 0)
     inside = (ahead > 0.5) & (np.abs(x) < np.minimum(6.9, 5.5 + 0.45 * (y + 5.6))) & (y > -5.6 + 0.04 * x * x)
     return np.asarray(inside & (_draw.head_labels() != _NECK))
-
-
-def _cleaned(light: F32, solid: Mask) -> F32:
-    """Colors times cover; the rim, into which the background was mixed, takes the color beside it."""
-    inner = cv2.erode(solid.astype(np.float32), np.ones((3, 3), np.uint8))
-    total = cv2.blur(light * inner[..., None], (5, 5))
-    count = np.asarray(cv2.blur(inner, (5, 5)), np.float32)
-    rim = solid & (inner == 0) & (count > 1e-3)
-    out: F32 = np.where(rim[..., None], total / np.maximum(count, 1e-3)[..., None], light) * solid[..., None]
-    return out.astype(np.float32)
 
 
 def shrunk(cut: Cutout, height: int, width: int, sigma: float = 0.0) -> Cutout:
@@ -104,9 +106,9 @@ def shrunk(cut: Cutout, height: int, width: int, sigma: float = 0.0) -> Cutout:
             for a in planes[:2]
         ]
     scale = np.array((sx, sy), np.float32)
-    points = ((cut.points5 + np.float32(0.5)) * scale - np.float32(0.5)).astype(np.float32)
+    points = ((cut.points + np.float32(0.5)) * scale - np.float32(0.5)).astype(np.float32)
     box = (cut.box * np.tile(scale, 2)).astype(np.float32)
-    return replace(cut, color=planes[0], cover=planes[1], face=planes[2], shown=planes[3], box=box, points5=points)
+    return replace(cut, color=planes[0], cover=planes[1], face=planes[2], shown=planes[3], box=box, points=points)
 
 
 def turned(cut: Cutout, degrees: float) -> Cutout:
@@ -126,7 +128,7 @@ def turned(cut: Cutout, degrees: float) -> Cutout:
     if len(rows):
         box = np.array((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), np.float32)
     pose = cut.pose_deg + np.array((0, 0, degrees), np.float32)
-    points = (cut.points5 @ turn.T + shift).astype(np.float32)
+    points = (cut.points @ turn.T + shift).astype(np.float32)
     return Cutout(planes[0], planes[1], planes[2], planes[3], box, points, pose.astype(np.float32))
 
 

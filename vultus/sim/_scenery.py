@@ -208,7 +208,7 @@ def _simulated(
     side = max(16, round(size * VIEW_CM / FACE_CM))
     drawn_at = next((s for s in SIDES if s >= 1.3 * side), SIDES[-1])
     lod = 0 if side <= 96 else 1 if side <= 360 else 2
-    cut, _ = _cutout.cutout(person, factors, drawn_at, lod)
+    cut = _cutout.cutout(person, factors, drawn_at, lod)
     side = max(16, round(size * drawn_at / float(cut.box[3] - cut.box[1])))
     cut = _cutout.shrunk(cut, side, side, sigma)
     if surgical:

@@ -235,15 +235,14 @@ def _page(
     largest = min(height * 1.3, width / (0.40 * count + 0.35))
     for k, (character, f) in enumerate(zip(characters, factors, strict=True)):
         side = max(32, round(largest * (1 - 0.08 * k) * rng.uniform(0.92, 1.0)))
-        large, all68 = _cutout.cutout(character.person, f, 2 * side, lod)
-        cut, all68 = _cutout.shrunk(large, side, side), ((all68 + 0.5) / 2 - 0.5).astype(np.float32)
+        cut = _cutout.shrunk(_cutout.cutout(character.person, f, 2 * side, lod), side, side)
         middle = width * ((slots[k] + 0.5) / count + rng.uniform(-0.03, 0.03))
         left = round(middle - side / 2)
         top = height - round(side * rng.uniform(0.80, 0.90))
         cut = _crowd.standing(cut, rng, side * 0.7 / 33.0, max(height - top - side, 0))
         canvas.put(left, top, cut.color, cut.cover, told[3][k] + 1)
         shift = np.array((left, top), np.float32)
-        boxes[k], points[k] = cut.box + np.tile(shift, 2), all68 + shift
+        boxes[k], points[k] = cut.box + np.tile(shift, 2), cut.points + shift
     first = factors[0]
     behind = _cutout.behind(first.background, first.background_seed, (height, width), first.light_gain)
     image = _cutout.to_picture(canvas.finish(behind))

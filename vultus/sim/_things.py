@@ -380,7 +380,7 @@ def _of_a_person(kind: str, rng: Rng, size: int) -> Cutout:
     factors = _world.sample_factors(rng, _world.World(sex_typical=1.0, hats=0.1), person)
     if kind == "scrambled":
         side = int(np.clip(round(size * 1.9), 32, 512))
-        cut, _ = _cutout.cutout(person, replace(factors, camera=(75.0, 1.0, 0.0, 0.0)), side, 0)
+        cut = _cutout.cutout(person, replace(factors, camera=(75.0, 1.0, 0.0, 0.0)), side, 0)
         x0, y0, x1, y1 = np.rint(cut.box).astype(int)
         x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, side), min(y1, side)
         inner = cut.color[y0:y1, x0:x1] + (1 - cut.cover[y0:y1, x0:x1, None]) * np.float32(0.2)
@@ -396,10 +396,10 @@ def _of_a_person(kind: str, rng: Rng, size: int) -> Cutout:
         side = int(np.clip(round(size * 2.6), 32, 512))
         hair = str(rng.choice(("long", "bob")))  # hangs over the neck, which does not turn with the head
         seen = replace(factors, pose_deg=pose, camera=(110.0, 0.7, 0.0, -0.12), hair_style=hair, glasses="none")
-        cut, _ = _cutout.cutout(person, seen, side, 0)
+        cut = _cutout.cutout(person, seen, side, 0)
         goal = max(4, round(size * 2.6))
         cut = _cutout.shrunk(replace(cut, face=cut.face * 0, shown=cut.shown * 0), goal, goal)
-    return replace(cut, points5=NO_POINTS.astype(np.float32), pose_deg=np.full(3, np.nan, np.float32))
+    return replace(cut, points=NO_POINTS.astype(np.float32), pose_deg=np.full(3, np.nan, np.float32))
 
 
 def _shuffled(rng: Rng, picture: F32, count: int = 3) -> F32:

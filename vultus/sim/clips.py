@@ -303,10 +303,10 @@ class ClipSim:
             return [(sample.box, sample.points68)]
         canvas, found = _cutout.Canvas(frames.shape[1:3]), []
         for order, role in enumerate(shot.roles):
-            large, all68 = _cutout.cutout(people[role.person], role.factors[k], 2 * role.side, self.lod)
+            large = _cutout.cutout(people[role.person], role.factors[k], 2 * role.side, self.lod)
             cut = _cutout.shrunk(large, role.side, role.side)
             canvas.put(role.left, role.top, cut.color, cut.cover, order + 1)
-            found.append((cut.box, ((all68 + 0.5) / 2 - 0.5).astype(np.float32)))
+            found.append((cut.box, cut.points))
         first = shot.roles[0].factors[k]
         behind = _cutout.behind(first.background, first.background_seed, frames.shape[1:3], first.light_gain)
         frames[shot.start + k] = _cutout.to_picture(canvas.finish(behind))
