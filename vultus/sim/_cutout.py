@@ -65,8 +65,8 @@ def cutout(person: Person, factors: Factors, size: int, lod: int) -> Cutout:
     faces.check(person, factors, size, lod)
     scene = _scene.build(person, factors, lod)
     drawn = _draw.draw(scene, person, factors, size, lod)
-    cover = np.clip(drawn[..., 3], 0, 1)
-    straight = drawn[..., :3] / np.maximum(cover, 1e-3)[..., None]
+    cover: F32 = np.clip(drawn[..., 3], 0, 1).astype(np.float32)
+    straight = (drawn[..., :3] / np.maximum(cover, 1e-3)[..., None]).astype(np.float32)
     color = _shade.develop(straight) ** 2 * cover[..., None]  # the scene is put together from pictures, not from light
     truth = _draw.truth(scene, person, factors, size, lod)
     place = np.rint(np.clip(truth.uv, 0, 1) * 255).astype(int)
@@ -77,7 +77,7 @@ def cutout(person: Person, factors: Factors, size: int, lod: int) -> Cutout:
     camera = _draw.camera_at(scene, size)
     return Cutout(
         color.astype(np.float32),
-        cover.astype(np.float32),
+        cover,
         face.astype(np.float32),
         shown.astype(np.float32),
         _points.box_of(scene, lod, camera),
