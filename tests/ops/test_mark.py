@@ -70,7 +70,7 @@ def test_all_64_bits_survive(pairs, attack):
 
 def test_the_picture_stays_within_40_db_and_its_colors_stay(pairs):
     for picture, _, marked in pairs:
-        assert 40 <= psnr(picture, marked) < 41
+        assert 40.8 <= psnr(picture, marked) < 42
         color = [cv2.cvtColor(x, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(int) for x in (picture, marked)]
         assert np.abs(color[0] - color[1]).mean() < 0.6
 

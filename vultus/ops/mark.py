@@ -109,7 +109,7 @@ def generated(
     return Generated(np.array([embed(image, payload, key) for image in images]).reshape(images.shape), provenance)
 
 
-def embed(image: U8, payload: Payload, key: bytes = PUBLIC_KEY, *, psnr_db: float = 40.2) -> U8:
+def embed(image: U8, payload: Payload, key: bytes = PUBLIC_KEY, *, psnr_db: float = 41.0) -> U8:
     """Put a mark into a picture.
 
     Args:
@@ -278,11 +278,14 @@ def _proposals(luma: F32, key: bytes) -> list[_Place]:
 
 
 def _scales(shape: tuple[int, ...]) -> list[float]:
-    """Scales to try, 1/2 to 2, near 1 first; a step moves the edge of the window by 3 pixels at most."""
-    side = min(max(shape), _WINDOW)
-    count = math.ceil(math.log(4.2) / (3.0 / side) / 2)
-    ladder = np.exp(np.linspace(0, math.log(2.05), count + 1))
-    return [1.0, *(float(s) for step in ladder[1:] for s in (step, 1 / step))]
+    """Scales to try, 1/2 to 2; a step moves the edge of the window by 3 pixels at most."""
+    found = [1.0, 2.0, 1.5, 4 / 3, 0.75, 2 / 3, 0.5]
+    for end, sense in ((2.05, 1), (1 / 2.05, -1)):
+        scale = 1.0
+        while (scale < end) == (sense > 0):
+            scale *= (1 + 3 / min(max(shape) * scale, _WINDOW)) ** sense
+            found.append(scale)
+    return found
 
 
 def _window(luma: F32, scale: float) -> tuple[F32, tuple[int, int]]:

@@ -1,0 +1,227 @@
+"""Measure the invisible mark and keep the figures in docs/figures/mark.json.
+
+    python tools/mark_figures.py sim --pictures 1000           attacks on simulated faces of 128 pixels
+    python tools/mark_figures.py real --pictures 200           the same on photographs under $VULTUS_DATA
+    python tools/mark_figures.py judge --pictures 200          how far a face embedder is moved (default weights)
+    python tools/mark_figures.py unmarked --pictures 10000 --keys 10      false detections; about an hour of one core
+
+Each call replaces its own part of the file. A picture counts as survived only when all 64 bits come back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vultus.evaluate.provenance import commit
+from vultus.io import images
+from vultus.ops import mark
+from vultus.ops.stats import bootstrap_mean, rule_of_three, wilson
+from vultus.sim import faces
+from vultus.types import U8
+
+FILE = Path(__file__).parents[1] / "docs/figures/mark.json"
+Attack = Callable[[U8, np.random.Generator], U8]
+
+
+def jpeg(quality: int) -> Attack:
+    """Coded and decoded by `vultus.io.images`, 4:2:0."""
+
+    def coded(image: U8, rng: np.random.Generator) -> U8:
+        return images.read(images.encode(image, ".jpg", quality=quality)).pixels
+
+    return coded
+
+
+def resize(factor: float) -> Attack:
+    """By area when it shrinks, bilinear when it grows; sides rounded to whole pixels."""
+
+    def resized(image: U8, rng: np.random.Generator) -> U8:
+        size = (round(image.shape[1] * factor), round(image.shape[0] * factor))
+        how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+
+    return resized
+
+
+def crop(share: float) -> Attack:
+    """A window of this share of both sides, anywhere."""
+
+    def cropped(image: U8, rng: np.random.Generator) -> U8:
+        size = [round(n * share) for n in image.shape[:2]]
+        y, x = (int(rng.integers(0, n - k + 1)) for n, k in zip(image.shape[:2], size, strict=True))
+        return image[y : y + size[0], x : x + size[1]].copy()
+
+    return cropped
+
+
+def both(first: Attack, second: Attack) -> Attack:
+    """One after the other."""
+    return lambda image, rng: second(first(image, rng), rng)
+
+
+ATTACKS: dict[str, Attack] = {
+    "nothing": lambda image, rng: image,
+    "JPEG 70": jpeg(70),
+    "JPEG 50": jpeg(50),
+    "JPEG 40": jpeg(40),
+    "blur sigma 1": lambda image, rng: np.asarray(cv2.GaussianBlur(image, (0, 0), 1.0), np.uint8),
+    "blur sigma 1.5": lambda image, rng: np.asarray(cv2.GaussianBlur(image, (0, 0), 1.5), np.uint8),
+    "resize 0.5": resize(0.5),
+    "resize 0.75": resize(0.75),
+    "resize 1.5": resize(1.5),
+    "resize 2": resize(2.0),
+    "crop to 70 % of each side": crop(0.7),
+    "crop to 50 % of each side": crop(0.5),
+    "resize 0.75, then JPEG 50": both(resize(0.75), jpeg(50)),
+    "crop to 70 %, then JPEG 70": both(crop(0.7), jpeg(70)),
+    "crop to 70 %, then resize 0.75": both(crop(0.7), resize(0.75)),
+    "resize 0.5, then JPEG 70": both(resize(0.5), jpeg(70)),
+    "turned by 2 degrees": lambda image, rng: np.asarray(
+        cv2.warpAffine(
+            image, cv2.getRotationMatrix2D((image.shape[1] / 2, image.shape[0] / 2), 2, 1), image.shape[1::-1]
+        ),
+        np.uint8,
+    ),
+}
+
+
+def simulated(count: int, first: int = 0, size: int = 128) -> Iterator[U8]:
+    """Faces of the simulator, a new person in each."""
+    for seed in range(first, first + count):
+        rng, person = np.random.default_rng((seed, 7)), faces.person_of(seed)
+        yield faces.render(person, faces.sample_factors(rng, None, person), size, 1).image
+
+
+def photographs(count: int) -> dict[str, list[Path]]:
+    """LFW, one picture a person, and the larger photographs of two detection sets."""
+    data = Path(os.environ["VULTUS_DATA"]).expanduser()
+    lfw = sorted((data / "lfw_deepfunneled").glob("*/*_0001.jpg"))
+    larger = sorted(p for name in ("human_faces_detection", "dlib_faces") for p in (data / name).rglob("*.jpg"))
+    return {
+        "lfw_deepfunneled, 250 px": lfw[:: max(len(lfw) // count, 1)][:count],
+        "larger photographs": larger[: count // 4],
+    }
+
+
+def survival(pictures: Iterator[U8], attacks: dict[str, Attack]) -> dict[str, Any]:
+    """Share of marked pictures from which the whole payload comes back after each attack."""
+    rng, found, psnr, spent = np.random.default_rng(0), dict.fromkeys(attacks, 0), [], [0.0, 0.0]
+    wrong = count = 0
+    for picture in pictures:
+        payload = mark.Payload(int(rng.integers(1 << 48)), int(rng.integers(1, 14)))
+        start = time.process_time()
+        marked = mark.embed(picture, payload)
+        spent[0] += time.process_time() - start
+        psnr.append(10 * np.log10(255**2 / np.square(marked.astype(float) - picture).mean()))
+        count += 1
+        for name, attack in attacks.items():
+            attacked = attack(marked, rng)
+            start = time.process_time()
+            said, _ = mark.detect(attacked)
+            spent[1] += time.process_time() - start
+            found[name] += said == payload
+            wrong += said is not None and said != payload
+        if count % 50 == 0:
+            print(count, {name: k for name, k in found.items() if k < count}, flush=True)
+    survived = {
+        name: dict(zip(("value", "low", "high", "n"), (k / count, *wilson(k, count), count), strict=True))
+        for name, k in found.items()
+    }
+    return {
+        "psnr_db": {"smallest": min(psnr), "mean": float(np.mean(psnr))},
+        "survived": survived,
+        "wrong_payloads": wrong,
+        "cpu_ms": {"embed": 1e3 * spent[0] / count, "detect_mean_over_attacks": 1e3 * spent[1] / count / len(attacks)},
+    }
+
+
+def judged(count: int) -> dict[str, Any]:
+    """How far the cosine of a picture with another one moves when it is marked, on simulated and real faces."""
+    from vultus.catalogue import load
+
+    out = {}
+    for name in ("dlib_resnet29", "fr_feature"):
+        embedder, aligner = load(name), load("similarity5")
+        rng, vectors = np.random.default_rng(0), []
+        for seed in range(count):
+            draw, person = np.random.default_rng((seed, 7)), faces.person_of(seed)
+            sample = faces.render(person, faces.sample_factors(draw, None, person), 128, 1)
+            marked = mark.embed(sample.image, mark.Payload(int(rng.integers(1 << 48)), 1))
+            crops = [
+                aligner.align(image, sample.points5[None], embedder.crop)[0][0] for image in (sample.image, marked)
+            ]
+            vectors.append(embedder.embed(np.stack(crops)).vec)
+        before, after = np.array(vectors).transpose(1, 0, 2)
+        moved = np.abs((after @ before.T) - (before @ before.T))
+        others = moved[~np.eye(count, dtype=bool)]
+        mean = bootstrap_mean(others.reshape(count, -1).mean(1), np.arange(count), rng=np.random.default_rng(1))
+        out[embedder.space] = {
+            "mean_change_of_cosine_with_others": mean.to_dict(),
+            "share_below_0.01": float((others < 0.01).mean()),
+            "largest": float(others.max()),
+            "mean_cosine_with_itself": float((before * after).sum(1).mean()),
+        }
+    return out
+
+
+def unmarked(pictures: int, keys: int) -> dict[str, Any]:
+    """Detections in pictures that hold no mark, each looked at with several keys."""
+    alarms, highest, start = 0, [], time.process_time()
+    for number, picture in enumerate(simulated(pictures, first=1_000_000)):
+        for key in range(keys):
+            found, z = mark.detect(picture, f"key {number % 7} {key}".encode())
+            alarms += found is not None
+            highest.append(z)
+        if number % 100 == 99:
+            print(number + 1, alarms, f"{max(highest):.2f}", f"{time.process_time() - start:.0f} s", flush=True)
+    count = pictures * keys
+    return {
+        "false_detections": alarms,
+        "trials": count,
+        "pictures": pictures,
+        "keys": keys,
+        "upper_95": rule_of_three(count) if alarms == 0 else wilson(alarms, count)[1],
+        "null_model_at_most": 9e-7,
+        "score": {
+            "mean": float(np.mean(highest)),
+            "99.9 %": float(np.quantile(highest, 0.999)),
+            "highest": max(highest),
+        },
+        "cpu_ms_per_trial": 1e3 * (time.process_time() - start) / count,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure one part."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("part", choices=("sim", "real", "judge", "unmarked"))
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--keys", type=int, default=10)
+    args = parser.parse_args(argv)
+    if args.part == "sim":
+        made: Any = survival(simulated(args.pictures), ATTACKS)
+    elif args.part == "real":
+        sets = photographs(args.pictures)
+        made = {name: survival((images.read(p).pixels for p in paths), ATTACKS) for name, paths in sets.items()}
+    elif args.part == "judge":
+        made = judged(args.pictures)
+    else:
+        made = unmarked(args.pictures, args.keys)
+    kept = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+    kept[args.part] = {"measured": made, "commit": commit(), "command": f"tools/mark_figures.py {args.part}"}
+    kept[args.part]["command"] += f" --pictures {args.pictures}" + f" --keys {args.keys}" * (args.part == "unmarked")
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    FILE.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
