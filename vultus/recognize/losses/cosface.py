@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vultus.errors import InputError
+from vultus.recognize.losses._cosines import cross_entropy, opened, own, placed
 
 __all__ = ["CosFace"]
-
-_EDGE = 1e-7  # cosines are kept this far from -1 and 1
 
 
 class CosFace:
@@ -55,15 +52,11 @@ class CosFace:
             (N, C): s (cos - m) at the own center, s cos elsewhere.
 
         Raises:
-            InputError: if shapes disagree.
+            InputError: if shapes disagree, a cosine is NaN, or a label names no center.
         """
-        if cos.ndim != 2 or labels.shape != cos.shape[:1]:
-            raise InputError(f"cos, labels: expected (N, C) and (N,), got {tuple(cos.shape)} and {tuple(labels.shape)}")
-        wide = cos if cos.dtype == torch.float64 else cos.float()
-        own = torch.arange(cos.shape[1], device=cos.device) == labels[:, None]
-        return self.scale * (wide.clamp(-1 + _EDGE, 1 - _EDGE) - self.margin * own)  # eq. 4
+        wide = opened(cos, labels)
+        return self.scale * placed(wide, labels, own(wide, labels) - self.margin)  # eq. 4
 
     def reduce(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross entropy over the rows whose own center is here; 0 where there is none."""
-        total = functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
-        return total / (labels >= 0).sum().clamp(min=1)
+        return cross_entropy(logits, labels)

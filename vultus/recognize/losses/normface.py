@@ -1,7 +1,7 @@
 """NormFace: the softmax over scaled cosines, which every loss with a margin becomes when the margin is 0.
 
 Paper: Wang et al., "NormFace: L2 Hypersphere Embedding for Face Verification", MM 2017, arXiv:1704.06369, the
-normalized softmax of section 3.3 and the lower bound of its proposition 2.
+softmax over scaled cosines and the lower bound of its proposition 2.
 
 Differs: the scale is fixed; the default 64 is the one that the later losses with a margin were released with.
 """

@@ -1,7 +1,7 @@
 """Softmax: cross entropy of norm times cosine, the baseline without a margin.
 
 Paper: Liu et al., "SphereFace: Deep Hypersphere Embedding for Face Recognition", CVPR 2017, arXiv:1704.08063, the
-modified softmax loss of section 3.1 (equation 3): centers of unit length, no bias.
+modified softmax loss that the paper starts from: centers of unit length, no bias.
 
 Differs: nothing known. The softmax with free centers and bias is a linear layer and needs no file.
 """
