@@ -222,7 +222,7 @@ class ImportJob(Ask):
     """Enroll a folder of this server that has one folder of photos per person."""
 
     kind: Literal["import"]
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    path: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\u0000]+$")]
     force: bool = False
 
 

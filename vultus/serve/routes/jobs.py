@@ -56,10 +56,10 @@ async def get_job(request: Request, job_id: JobId) -> dict[str, Any]:
     return _mine(request, services_of(request).jobs.get(job_id)).to_dict()
 
 
-@router.delete("/jobs/{job_id}", response_model=answers.JobOut)
+@router.post("/jobs/{job_id}/cancel", response_model=answers.JobOut)
 @needs("read")
 async def cancel_job(request: Request, job_id: JobId) -> dict[str, Any]:
-    """Tell a job to stop at its next step; what it has done stays done."""
+    """Tell a job to stop at its next step; what it has done stays done, and the job stays in the list."""
     services = services_of(request)
     job = _mine(request, services.jobs.get(job_id))
     return (services.jobs.cancel(job.id) or job).to_dict()
