@@ -17,7 +17,7 @@ from vultus.types import U8
 __all__ = ["CODECS", "count_frames", "write_mp4"]
 
 CODECS = ("mp4v", "avc1")
-"""MPEG-4 part 2, which every build has, and H.264, which few have."""
+"""MPEG-4 part 2, which the usual builds of OpenCV have, and H.264, which few have."""
 
 
 def write_mp4(path: str | os.PathLike[str], frames: Iterable[U8], *, fps: float = 25.0, codec: str = "mp4v") -> int:

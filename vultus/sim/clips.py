@@ -195,6 +195,9 @@ class ClipSim:
         Raises:
             UnknownMethod, InputError: as `faces.render`.
         """
+        faces.check(person, factors, self.size, self.lod)
+        if not isinstance(performance, Motion):
+            raise InputError(f"performance: expected a Motion, got {type(performance).__name__}")
         role = Role(0, performance.over(factors), 0, 0, self.size, performance)
         words = f"a {_who(person)} {performance.words}"
         return self._shown((person,), (Shot(0, len(performance), (role,)),), words, (self.size, self.size))
@@ -226,6 +229,8 @@ class ClipSim:
             InputError: if a number is out of range or the clip is too short for what is to be planted.
         """
         _motion._checked(n_frames, self.fps)
+        if driver is not None and not isinstance(driver, Driver):
+            raise InputError(f"driver: expected a Driver or None, got {type(driver).__name__}")
         if people not in (1, 2):
             raise InputError(f"people: expected 1 or 2 at a time, got {people!r}")
         for name, value in (("cuts", cuts), ("low_quality", low_quality)):
