@@ -19,6 +19,7 @@ from vultus.ops.stats import wilson
 CASES = {
     "exchangeable": {},
     "kin inside groups": {"kin": 0.8},
+    "kin inside groups of 40": {"kin": 0.8, "people": 40},
     "eight small groups": {"groups": 8, "people": 10},
 }
 
@@ -27,9 +28,11 @@ def main() -> int:
     """Print alarms / worlds for each kind of equal world."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--worlds", type=int, default=400)
+    parser.add_argument("--only", choices=CASES, help="one kind of world")
     args = parser.parse_args()
     settings = Settings(n_boot=100, n_perm=499)
-    for name, knobs in CASES.items():
+    for name in [args.only] if args.only else CASES:
+        knobs = CASES[name]
         alarms = 0
         for k in range(args.worlds):
             table, labels = world(np.random.default_rng(10_000 + k), **knobs)

@@ -40,7 +40,7 @@ def add(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the set; the same command goes on where an earlier one stopped."""
-    from vultus.pipeline.controlface import build, simulated
+    from vultus.evaluate.balanced_set import build, simulated
     from vultus.types import Basis
 
     _check(args)

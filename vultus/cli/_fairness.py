@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from vultus.cli import _options
-from vultus.types import Report
+from vultus.cli import _options, _output
+from vultus.types import Metric, Report
 
 SOURCES = ("self_reported", "annotator", "model", "inferred", "simulated")
 
@@ -51,3 +51,27 @@ def measured(args: argparse.Namespace, found: Any, embed: Any) -> Report:
     from vultus.evaluate.protocols.controlface import controlface
 
     return controlface(found, embed, fmr_target=args.fmr, source=args.labels_from, rng=args.seed, title="Fairness")
+
+
+def tell(report: Report) -> None:
+    """Both policies of each facet, and what was found; everything else is in the report."""
+    for shown in report.provenance["tables"]:
+        if not shown["title"].endswith("both policies"):
+            continue
+        first, *others = shown["columns"]
+        table = _output.table(f"={first}", *(f">{name}" for name in others), title=shown["title"])
+        for row in shown["rows"]:
+            table.add(*map(_cell, row))
+        _output.console().print(table)
+    for alarm in report.provenance["alarms"]:
+        _output.say(alarm)
+
+
+def _cell(content: Any) -> str:
+    if not isinstance(content, Metric):
+        return str(content)
+    value = "insufficient" if content.value is None else f"{100 * content.value:.3g} %"
+    span = (
+        "" if content.low is None or content.high is None else f" [{100 * content.low:.3g}, {100 * content.high:.3g}]"
+    )
+    return value + span

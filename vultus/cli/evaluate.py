@@ -63,6 +63,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell(report: Report, where: list[str] | None) -> None:
+    if report.protocol == "controlface":
+        _fairness.tell(report)
+    else:
+        _every(report)
+    _output.say(f"{', '.join(report.spaces)}; {report.data_tier} data")
+    if where:
+        _output.say(f"report: {where[-1]}")
+    _output.say("")
+
+
+def _every(report: Report) -> None:
+    """One line per metric."""
     table = _output.table("=metric", ">value", ">95 % interval", ">n", "note", title=report.dataset)
     for name, m in report.metrics.items():
         digits = {"ms": 1, "boxes": 0}.get(m.unit, 4)
@@ -70,10 +82,6 @@ def _tell(report: Report, where: list[str] | None) -> None:
         interval = "" if m.low is None or m.high is None else f"{m.low:.{digits}f} to {m.high:.{digits}f}"
         table.add(name, value, interval, f"{m.n:,}", m.note)
     _output.console().print(table)
-    _output.say(f"{', '.join(report.spaces)}; {report.data_tier} data")
-    if where:
-        _output.say(f"report: {where[-1]}")
-    _output.say("")
 
 
 def _lfw(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str, bytes]]]:

@@ -185,7 +185,8 @@ def studentized(errors: F64, of: F64, labels: I64, n_groups: int) -> tuple[F64, 
 
     The standard error is the linearized jackknife over people, so that a group with more errors, and therefore more
     spread, is not taken for a different one; a permutation test of a studentized difference stays valid where groups
-    differ in spread only (Janssen 1997; Chung & Romano 2013).
+    differ in spread only (Janssen 1997; Chung & Romano 2013). Constant factors
+    are left out: relabeling does not see them.
 
     Args:
         errors: (n, b) errors that each person is part of, inside the own group.

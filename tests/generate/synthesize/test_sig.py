@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 
 from vultus.errors import InputError, Refused, UnknownMethod
+from vultus.evaluate.simulated_model import Flaws, SimBackend, Truth, Words
 from vultus.generate.synthesize.sig import (
     Checks,
     DiffusersBackend,
@@ -20,7 +21,6 @@ from vultus.generate.synthesize.sig import (
     Vocabulary,
     balance,
 )
-from vultus.pipeline.simulated import Flaws, SimBackend, Truth, Words
 from vultus.types import Basis, CropSpec, Detections, Embedded
 
 NONE = {"no_face": 0, "pose_deg": 0, "attribute": 0, "drift": 0, "slack": 0, "favorite": 0}

@@ -8,10 +8,10 @@ import json
 import pytest
 
 from vultus.errors import InputError, Refused, UnknownMethod
+from vultus.evaluate.balanced_set import build, simulated
+from vultus.evaluate.simulated_model import Flaws
 from vultus.io import provenance
 from vultus.io.datasets.controlface import controlface
-from vultus.pipeline.controlface import build, simulated
-from vultus.pipeline.simulated import Flaws
 from vultus.types import Basis
 
 SLOTS = {"groups": ["A", "D"], "genders": ["female"], "ages": ["young", "old"], "poses": ["frontal", "left"]}

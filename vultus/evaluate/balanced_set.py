@@ -23,10 +23,10 @@ import numpy as np
 
 from vultus import catalogue
 from vultus.errors import InputError, StoreError
+from vultus.evaluate.simulated_model import Flaws, SimBackend, Truth, Words
 from vultus.io import images
 from vultus.io.datasets.controlface import MANIFEST, file_name
 from vultus.io.files import write_bytes
-from vultus.pipeline.simulated import Flaws, SimBackend, Truth, Words
 from vultus.sim import faces
 from vultus.types import Basis
 
