@@ -31,11 +31,11 @@ import numpy as np
 
 from vultus.claims import ClaimResult, Context, claim
 from vultus.testing.flaky import _corpus
-from vultus.testing.flaky._runner import Project, Wanted
 from vultus.testing.flaky._shims import now
 from vultus.testing.flaky.classify import CATEGORIES, UNKNOWN, macro_f1
 from vultus.testing.flaky.interventions import SCREEN, Condition
 from vultus.testing.flaky.investigate import Diagnosis, investigate
+from vultus.testing.flaky.runner import Project, Wanted
 
 JOBS = 2
 FREE = Condition("free", "", "as anybody runs it: nothing is set, nothing is changed")

@@ -7,10 +7,10 @@ import pytest
 from vultus.errors import InputError, UnknownMethod
 from vultus.testing.flaky import _corpus, report
 from vultus.testing.flaky.__main__ import main
-from vultus.testing.flaky._runner import Project, Wanted
 from vultus.testing.flaky.classify import CATEGORIES, UNKNOWN
 from vultus.testing.flaky.interventions import BASELINE, SCREEN, by_name
 from vultus.testing.flaky.investigate import investigate, rates
+from vultus.testing.flaky.runner import Project, Wanted
 
 SUITE = """
 import datetime, random

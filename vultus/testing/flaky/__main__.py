@@ -10,10 +10,10 @@ from pathlib import Path
 
 from vultus.errors import InputError, VultusError
 from vultus.testing.flaky import report
-from vultus.testing.flaky._runner import Project
 from vultus.testing.flaky.classify import CATEGORIES, UNKNOWN
 from vultus.testing.flaky.interventions import BASELINE, SCREEN
 from vultus.testing.flaky.investigate import investigate, rates
+from vultus.testing.flaky.runner import Project
 from vultus.testing.flaky.store import ORIGINS, History, Repair
 from vultus.testing.flaky.study import replicate
 

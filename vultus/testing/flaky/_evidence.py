@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from vultus.testing.flaky._runner import Attempt, Run
 from vultus.testing.flaky.classify import Evidence
 from vultus.testing.flaky.interventions import SCREEN
+from vultus.testing.flaky.runner import Attempt, Run
 
 AGAIN = ", again"
 _ROUNDING = 1e-6  # a relative gap that rounding explains

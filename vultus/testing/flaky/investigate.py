@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vultus.testing.flaky._evidence import AGAIN, Trials, ran
-from vultus.testing.flaky._runner import Attempt, Project, Run, Wanted
 from vultus.testing.flaky._shims import now
 from vultus.testing.flaky.classify import UNKNOWN, Attribution, Evidence, attribute
 from vultus.testing.flaky.interventions import BASELINE, SCREEN, Condition, by_name
+from vultus.testing.flaky.runner import Attempt, Project, Run, Wanted
 
 __all__ = ["Diagnosis", "Investigation", "Rates", "investigate", "rates"]
 

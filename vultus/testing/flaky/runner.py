@@ -205,7 +205,8 @@ class Project:
                 code: int | None = process.wait(self.limit)
             except subprocess.TimeoutExpired:
                 code = None
-            _end(process)
+            finally:  # also when the user has had enough
+                _end(process)
         return code, said.read_text(encoding="utf-8", errors="replace")
 
     def _refusal(self, code: int | None, said: str) -> str:
