@@ -81,10 +81,10 @@ ATTACKS: dict[str, Attack] = {
     "resize 2": resize(2.0),
     "crop to 70 % of each side": crop(0.7),
     "crop to 50 % of each side": crop(0.5),
+    "JPEG 50, then resize 0.75": both(jpeg(50), resize(0.75)),
     "resize 0.75, then JPEG 50": both(resize(0.75), jpeg(50)),
+    "resize 0.75, then JPEG 70": both(resize(0.75), jpeg(70)),
     "crop to 70 %, then JPEG 70": both(crop(0.7), jpeg(70)),
-    "crop to 70 %, then resize 0.75": both(crop(0.7), resize(0.75)),
-    "resize 0.5, then JPEG 70": both(resize(0.5), jpeg(70)),
     "turned by 2 degrees": lambda image, rng: np.asarray(
         cv2.warpAffine(
             image, cv2.getRotationMatrix2D((image.shape[1] / 2, image.shape[0] / 2), 2, 1), image.shape[1::-1]
@@ -130,7 +130,7 @@ def survival(pictures: Iterator[U8], attacks: dict[str, Attack]) -> dict[str, An
             spent[1] += time.process_time() - start
             found[name] += said == payload
             wrong += said is not None and said != payload
-        if count % 50 == 0:
+        if count % 20 == 0:
             print(count, {name: k for name, k in found.items() if k < count}, flush=True)
     survived = {
         name: dict(zip(("value", "low", "high", "n"), (k / count, *wilson(k, count), count), strict=True))

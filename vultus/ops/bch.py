@@ -63,7 +63,7 @@ def decode(word: Any) -> tuple[Bits, int] | None:
     locator = _berlekamp_massey(syndromes)
     if len(locator) - 1 > CAPACITY:
         return None
-    wrong = [place for place in range(LENGTH) if _value(locator, (place + 1) % LENGTH) == 0]
+    wrong = np.flatnonzero(_values(locator) == 0)
     if len(wrong) != len(locator) - 1:
         return None
     bits[wrong] ^= True
@@ -123,19 +123,20 @@ def _berlekamp_massey(syndromes: list[int]) -> list[int]:
     return now if len(now) - 1 == length else [1] * (2 * CAPACITY)  # degenerate: no locator of that degree
 
 
-def _value(polynomial: list[int], power: int) -> int:
-    """The polynomial at alpha^power."""
+def _values(polynomial: list[int]) -> NDArray[np.int64]:
+    """(127,) the polynomial at alpha^1 to alpha^127: 0 where the bit of that place is wrong."""
     exp, log = _tables()
-    total = 0
+    powers = np.arange(1, LENGTH + 1)
+    total = np.zeros(LENGTH, np.int64)
     for degree, c in enumerate(polynomial):
         if c:
-            total ^= int(exp[(log[c] + power * degree) % LENGTH])
+            total ^= exp[(log[c] + powers * degree) % LENGTH]
     return total
 
 
 def _bits(name: str, values: Any, count: int) -> Bits:
     array = np.array(values)
-    if array.shape != (count,) or not np.isin(array, (0, 1)).all():
+    if array.shape != (count,) or not ((array == 0) | (array == 1)).all():
         raise InputError(f"{name}: expected {count} zeros and ones, got shape {array.shape}")
     return array.astype(np.bool_)
 

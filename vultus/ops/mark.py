@@ -159,7 +159,7 @@ def detect(image: U8, key: bytes = PUBLIC_KEY) -> tuple[Payload | None, float]:
     luma = _luma(image)
     best = -math.inf
     for place in _places(luma, key):
-        z, sums = _read(luma, place, key)
+        z, sums = _read(luma, place, key, cv2.INTER_CUBIC)
         best = max(best, z)
         payload = _decoded(sums) if z > _Z else None
         if payload is not None:
@@ -292,20 +292,20 @@ def _window(luma: F32, scale: float) -> tuple[F32, tuple[int, int]]:
     """The middle of the picture at the scale of the original, and where that starts."""
     size = [min(int(n * scale), _WINDOW) for n in luma.shape]
     start = (int(luma.shape[0] * scale - size[0]) // 2, int(luma.shape[1] * scale - size[1]) // 2)
-    return _sampled(luma, scale, start, (size[0], size[1])), start
+    return _sampled(luma, scale, start, (size[0], size[1]), cv2.INTER_LINEAR), start
 
 
-def _sampled(luma: F32, scale: float, start: tuple[float, float], size: tuple[int, int]) -> F32:
+def _sampled(luma: F32, scale: float, start: tuple[float, float], size: tuple[int, int], between: int) -> F32:
     """(h, w) pixels of the original's grid; pixel (i, j) lies at ((i + start + 1/2) / scale - 1/2) of this picture."""
     a = 1 / scale
     matrix = np.array([[a, 0, (start[1] + 0.5) * a - 0.5], [0, a, (start[0] + 0.5) * a - 0.5]], np.float64)
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    flags = between | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(luma, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REFLECT), np.float32
     )
 
 
-def _read(luma: F32, place: _Place, key: bytes) -> tuple[float, NDArray[np.float32]]:
+def _read(luma: F32, place: _Place, key: bytes, between: int = cv2.INTER_LINEAR) -> tuple[float, NDArray[np.float32]]:
     """Energy of the 127 sums above the null model, in deviations, and the sums."""
     s = place.scale
     first, size, turn = [], [], []
@@ -320,7 +320,9 @@ def _read(luma: F32, place: _Place, key: bytes) -> tuple[float, NDArray[np.float
     exact = s == 1.0 and all(f == int(f) for f in first)
     y, x = (int(f) for f in first)
     plane = (
-        luma[y : y + size[0], x : x + size[1]] if exact else _sampled(luma, s, (first[0], first[1]), (size[0], size[1]))
+        luma[y : y + size[0], x : x + size[1]]
+        if exact
+        else _sampled(luma, s, (first[0], first[1]), (size[0], size[1]), between)
     )
     blocks = np.array(size) // 8
     folded = np.roll(_folded(_soft(_coefficients(plane, blocks)[..., :_DATA]), _BLOCKS), turn, axis=(0, 1))
