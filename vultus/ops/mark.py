@@ -109,14 +109,15 @@ def generated(
     return Generated(np.array([embed(image, payload, key) for image in images]).reshape(images.shape), provenance)
 
 
-def embed(image: U8, payload: Payload, key: bytes = PUBLIC_KEY, *, psnr_db: float = 41.0) -> U8:
+def embed(image: U8, payload: Payload, key: bytes = PUBLIC_KEY, *, psnr_db: float | None = None) -> U8:
     """Put a mark into a picture.
 
     Args:
         image: (H, W, 3) uint8 RGB, at least 64 pixels a side.
         payload: 64 bits.
         key: who detects it needs the same.
-        psnr_db: how strong: peak signal-to-noise ratio of the marked picture, from 30 to 60.
+        psnr_db: how strong: peak signal-to-noise ratio of the marked picture, from 30 to 60. None: 41 at 128 pixels a
+            side, 3 more for each doubling, 46 at most: more blocks need less each.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -127,6 +128,8 @@ def embed(image: U8, payload: Payload, key: bytes = PUBLIC_KEY, *, psnr_db: floa
     _check(image)
     if min(image.shape[:2]) < MIN_SIDE:
         raise InputError(f"image: expected at least {MIN_SIDE} pixels a side to hold a mark, got {image.shape[:2]}")
+    if psnr_db is None:
+        psnr_db = min(max(41.0 + 5 * math.log10(image.shape[0] * image.shape[1] / 128**2), 41.0), 46.0)
     if not 30 <= psnr_db <= 60:
         raise InputError(f"psnr_db: expected 30 to 60, got {psnr_db}")
     blocks = np.array(image.shape[:2]) // 8
