@@ -240,9 +240,9 @@ def table(kept: dict[str, Any]) -> str:
     for space, found in judges.items():
         moved, own = found["mean_change_of_cosine_with_others"], found["mean_cosine_with_itself"]
         lines.append(
-            f"`{space.split('@')[0]}` on {moved['n']} simulated faces of 128 pixels: the cosine with another face moves "
+            f"`{space.split('@')[0]}` on {moved['n']} simulated faces of 128 px: the cosine with another face moves "
             f"by {moved['value']:.4f} on average ({moved['low']:.4f} to {moved['high']:.4f}), at most "
-            f"{found['largest']:.3f}, and by less than 0.01 in {100 * found['share_below_0.01']:.1f} % of comparisons; "
+            f"{found['largest']:.3f}, by less than 0.01 in {100 * found['share_below_0.01']:.1f} % of comparisons; "
             f"the cosine of a face with itself marked is {own:.4f}."
         )
     null = kept["unmarked"]["measured"]

@@ -155,3 +155,21 @@ def test_real_photographs_survive_too(data_dir):
         marked = mark.embed(images.read(path).pixels, payload)
         for attack in ("jpeg 50", "three quarters"):
             assert mark.detect(ATTACKS[attack](marked))[0] == payload
+
+
+@pytest.mark.models(cards=["dlib_resnet29"])
+def test_a_judge_is_hardly_moved(session_home):
+    from vultus.catalogue import load
+
+    embedder, aligner = load("dlib_resnet29"), load("similarity5")
+    vectors = []
+    for seed in range(5):
+        rng, person = np.random.default_rng(seed), faces.person_of(seed)
+        sample = faces.render(person, faces.sample_factors(rng, None, person), 128, 1)
+        both = (sample.image, mark.embed(sample.image, Payload(seed)))
+        crops = [aligner.align(image, sample.points5[None], embedder.crop)[0][0] for image in both]
+        vectors.append(embedder.embed(np.stack(crops)).vec)
+    plain, marked = np.array(vectors).transpose(1, 0, 2)
+    moved = np.abs(marked @ plain.T - plain @ plain.T)[~np.eye(5, dtype=bool)]
+    assert moved.mean() < 0.01
+    assert (plain * marked).sum(1).min() > 0.97
