@@ -292,6 +292,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         made = unmarked(args.pictures, args.keys)
     kept = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+    kept = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}  # other parts may have run meanwhile
     kept[args.part] = {"measured": made, "commit": commit(), "command": f"tools/mark_figures.py {args.part}"}
     kept[args.part]["command"] += f" --pictures {args.pictures}" + f" --keys {args.keys}" * (args.part == "unmarked")
     FILE.parent.mkdir(parents=True, exist_ok=True)
