@@ -111,6 +111,20 @@ def test_the_same_arguments_make_the_same_bytes_and_the_strength_is_that_asked_f
     assert psnr(picture, mark.embed(picture, payload, psnr_db=44)) == pytest.approx(44, abs=0.2)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5, 200), (16, 16), (31, 40), (63, 63)])
+def test_nothing_is_found_in_what_is_too_small(size):
+    assert mark.detect(np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8))[0] is None
+
+
+def test_a_large_picture_is_searched_in_its_middle():
+    rng = np.random.default_rng(5)
+    rough = cv2.resize(rng.integers(60, 200, (20, 24, 3)).astype(np.uint8), (720, 600), interpolation=cv2.INTER_CUBIC)
+    payload = Payload(77)
+    marked = mark.embed(rough, payload)
+    assert psnr(rough, marked) >= 45
+    assert mark.detect(resized(marked[13:, 7:], 0.75))[0] == payload
+
+
 def test_what_a_generator_hands_out_is_marked_with_its_record():
     pictures = np.stack(drawn(2, 64))
     record = Provenance("sim.faces", seed=3)

@@ -49,7 +49,7 @@ _QUALITIES = (50, 65, 80)  # of the JPEGs whose roundings the embedder steps ove
 _REST = np.array([0.5, 1.0, 1.0, 1.0])  # share of what is heard that is left: untouched pictures may be cropped
 _SURE = 0.08  # steps beyond the border at which JPEG rounds up
 _ROUNDS, _HASTE, _PILOT_NEED = 16, 0.4, 8.0
-_WINDOW = 256  # most pixels a side in which the pilot is looked for
+_WINDOW, _FINAL = 256, 1024  # most pixels a side in which the pilot is looked for, and the bits are read
 _DOUBTFUL = 5  # bits that are tried both ways
 _KEPT, _PROPOSED, _REFINED = 3, 12, 3  # best shifts per scale, in all, and those that are moved to a maximum
 _Z = 2.5  # deviations above the null model below which nothing is decoded: it saves time
@@ -160,9 +160,9 @@ def detect(image: U8, key: bytes = PUBLIC_KEY) -> tuple[Payload | None, float]:
     """
     _check(image)
     luma = _luma(image)
-    best = -math.inf
-    for place in _places(luma, key):
-        z, sums = _read(luma, place, key, cv2.INTER_CUBIC)
+    best = 0.0
+    for place in _places(luma, key) if min(luma.shape) >= _TILE // 4 else ():
+        z, sums = _read(luma, place, key, exact=True)
         best = max(best, z)
         payload = _decoded(sums) if z > _Z else None
         if payload is not None:
@@ -240,7 +240,7 @@ def _folded(plane: F32, side: int) -> F32:
 def _climb(luma: F32, place: _Place, key: bytes) -> _Place:
     """Scale and corner at the nearest maximum of the energy."""
     center = (np.array(luma.shape) - 1) / 2
-    side = max(luma.shape) * place.scale
+    side = min(max(luma.shape) * place.scale, 2 * _WINDOW)
     z = _read(luma, place, key)[0]
     for step in (1.0, 0.5, 0.25):  # pixels of the original, at the edge and at the corner
         moves = [(2 * sense * step / side, 0.0, 0.0) for sense in (1, -1)]
@@ -308,25 +308,29 @@ def _sampled(luma: F32, scale: float, start: tuple[float, float], size: tuple[in
     )
 
 
-def _read(luma: F32, place: _Place, key: bytes, between: int = cv2.INTER_LINEAR) -> tuple[float, NDArray[np.float32]]:
-    """Energy of the 127 sums above the null model, in deviations, and the sums."""
-    s = place.scale
+def _read(luma: F32, place: _Place, key: bytes, *, exact: bool = False) -> tuple[float, NDArray[np.float32]]:
+    """Energy of the 127 sums above the null model, in deviations, and the sums.
+
+    Read in the middle only, and interpolated linearly, unless `exact`.
+    """
+    s, most = place.scale, _FINAL if exact else 2 * _WINDOW
     first, size, turn = [], [], []
     for axis in (0, 1):
         corner = (place.corner[axis] + 0.5) * s - 0.5  # in pixels of the original; 64 further on is a corner too
         skip = math.ceil(-corner / 8)
+        left = int((luma.shape[axis] * s - (corner + 8 * skip) + 1e-6) // 8)
+        skip += max(left - most // 8, 0) // 2
         first.append(corner + 8 * skip)
-        size.append(int((luma.shape[axis] * s - first[-1] + 1e-6) // 8) * 8)
+        size.append(min(left * 8, most))
         turn.append(skip % _BLOCKS)
     if min(size) < 32:
         return -math.inf, np.zeros(127, np.float32)
-    exact = s == 1.0 and all(f == int(f) for f in first)
     y, x = (int(f) for f in first)
-    plane = (
-        luma[y : y + size[0], x : x + size[1]]
-        if exact
-        else _sampled(luma, s, (first[0], first[1]), (size[0], size[1]), between)
-    )
+    if s == 1.0 and [y, x] == first:
+        plane = luma[y : y + size[0], x : x + size[1]]
+    else:
+        between = cv2.INTER_CUBIC if exact else cv2.INTER_LINEAR
+        plane = _sampled(luma, s, (first[0], first[1]), (size[0], size[1]), between)
     blocks = np.array(size) // 8
     folded = np.roll(_folded(_soft(_coefficients(plane, blocks)[..., :_DATA]), _BLOCKS), turn, axis=(0, 1))
     bit, sign = _layout(key)
@@ -420,7 +424,7 @@ def _optimized(image: U8, blocks: NDArray[np.int64], bit: NDArray[np.int64], dir
     gain = after - before
     need, care = np.ones(128), np.ones(len(_REST))
     best, surest = image, -math.inf
-    for _ in range(_ROUNDS):
+    for _ in range(max(3, min(_ROUNDS, 4 * _ROUNDS * _WINDOW**2 // luma.size))):  # many blocks even out by themselves
         value = np.einsum("qcijk,c->qijk", gain, care / care.sum()) * need[bit]
         change = _spent(value, cost, reach, budget) * direction
         marked = _added(image, change, blocks)
