@@ -137,7 +137,7 @@ def _covered(total: F64, places: F64, face_hw: tuple[float, float]) -> F64:
 TORSO_CM, LEGS_CM = 46.0, 84.0  # below what a portrait shows
 
 
-def standing(cut: Cutout, rng: Rng, px_per_cm: float, rows: int) -> Cutout:
+def standing(cut: Cutout, rng: Rng, px_per_cm: float, rows: int, tone_ita_deg: float) -> Cutout:
     """A portrait with the rest of the body below it, at most `rows` rows of it.
 
     Args:
@@ -145,12 +145,13 @@ def standing(cut: Cutout, rng: Rng, px_per_cm: float, rows: int) -> Cutout:
         rng: trousers and stance.
         px_per_cm: scale of the cutout.
         rows: how many the picture has below the portrait.
+        tone_ita_deg: skin tone of the hands.
     """
     wide = cut.cover.shape[1]
     torso, legs = round(TORSO_CM * px_per_cm), round(LEGS_CM * px_per_cm)
     count = min(torso + legs, rows)
     trousers = rng.uniform(0.02, 0.5) * (np.ones(3) + rng.uniform(-0.25, 0.25, 3))
-    tone = _paint.skin_color(float(rng.uniform(-30, 55)))
+    tone = _paint.skin_color(tone_ita_deg)
     apart = rng.uniform(6.5, 9.5)
     if count < 1:
         return cut
@@ -184,7 +185,10 @@ def standing(cut: Cutout, rng: Rng, px_per_cm: float, rows: int) -> Cutout:
 
 def _limbs(out: F32, place: tuple[F32, F32], paint: tuple[F64, F64, float], px_per_cm: float) -> None:
     """Legs under the shirt and hands beside it, into premultiplied (R, C, 4)."""
-    down, x = place
+    first = int(max(TORSO_CM - 8, 0) * px_per_cm)  # nothing of them is seen above
+    if first >= len(out):
+        return
+    out, (down, x) = out[first:], (place[0][first:], place[1])
     trousers, tone, apart = paint
     for side in (-1, 1):
         leg = np.clip((down - TORSO_CM) / LEGS_CM, 0, 1)

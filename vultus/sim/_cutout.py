@@ -17,6 +17,7 @@ from vultus.types import F32, U8
 __all__ = ["Canvas", "Cutout", "behind", "cutout", "linear", "shrunk", "to_picture", "turned"]
 
 Mask = NDArray[np.bool_]
+FINE = 256  # pixels up to which masks are as fine as colors; larger ones are half as fine
 _L = {name: k for k, name in enumerate(faces.LABELS)}
 _NECK = _L["neck"]
 _WORN = tuple(_L[name] for name in ("background", "hat", "cloth", "glasses"))
@@ -68,7 +69,7 @@ def cutout(person: Person, factors: Factors, size: int, lod: int) -> Cutout:
     cover: F32 = np.clip(drawn[..., 3], 0, 1).astype(np.float32)
     straight = (drawn[..., :3] / np.maximum(cover, 1e-3)[..., None]).astype(np.float32)
     color = _shade.develop(straight) ** 2 * cover[..., None]  # the scene is put together from pictures, not from light
-    truth = _draw.truth(scene, person, factors, size, lod)
+    truth = _draw.truth(scene, person, factors, size if size <= FINE else size // 2, lod)
     place = np.rint(np.clip(truth.uv, 0, 1) * 255).astype(int)
     face = _face_table()[place[..., 1], place[..., 0]] & (truth.uv[..., 0] >= 0)
     # hair and beard grow on the face: only what is worn or held before it hides it
@@ -78,12 +79,18 @@ def cutout(person: Person, factors: Factors, size: int, lod: int) -> Cutout:
     return Cutout(
         color.astype(np.float32),
         cover,
-        face.astype(np.float32),
-        shown.astype(np.float32),
+        _at(face, size),
+        _at(shown, size),
         _points.box_of(scene, lod, camera),
         _points.points68(scene, lod, camera)[0],
         np.asarray(factors.pose_deg, np.float32),
     )
+
+
+def _at(mask: Mask, size: int) -> F32:
+    """A mask as shares, at the size of the drawing."""
+    shares = mask.astype(np.float32)
+    return np.asarray(cv2.resize(shares, (size, size), interpolation=cv2.INTER_NEAREST), np.float32)
 
 
 @cache

@@ -214,11 +214,13 @@ def _simulated(
     if surgical:
         # a camera on the ceiling sees people turned around a table
         return (
-            _cutout.turned(_crowd.standing(cut, rng, side / VIEW_CM, rows), float(rng.uniform(-35, 35))),
+            _cutout.turned(
+                _crowd.standing(cut, rng, side / VIEW_CM, rows, person.tone_ita_deg), float(rng.uniform(-35, 35))
+            ),
             person,
             factors,
         )
-    return _crowd.standing(cut, rng, side / VIEW_CM, rows), person, factors
+    return _crowd.standing(cut, rng, side / VIEW_CM, rows, person.tone_ita_deg), person, factors
 
 
 def _scrubbed(factors: Factors, rng: Rng) -> Factors:

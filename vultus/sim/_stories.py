@@ -239,7 +239,7 @@ def _page(
         middle = width * ((slots[k] + 0.5) / count + rng.uniform(-0.03, 0.03))
         left = round(middle - side / 2)
         top = height - round(side * rng.uniform(0.80, 0.90))
-        cut = _crowd.standing(cut, rng, side * 0.7 / 33.0, max(height - top - side, 0))
+        cut = _crowd.standing(cut, rng, side * 0.7 / 33.0, max(height - top - side, 0), character.person.tone_ita_deg)
         canvas.put(left, top, cut.color, cut.cover, told[3][k] + 1)
         shift = np.array((left, top), np.float32)
         boxes[k], points[k] = cut.box + np.tile(shift, 2), cut.points + shift
