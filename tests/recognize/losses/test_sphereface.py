@@ -42,7 +42,7 @@ def test_value_and_gradient_by_hand(m, blend, pinned):
 
 def test_revived_by_hand():
     """Gradient passed straight: s / N (softmax - own)."""
-    logits, value, gradient = value_and_gradient(catalogue.load("sphereface.revived", scale=4.0))
+    logits, value, gradient = value_and_gradient(catalogue.load("sphereface.revived", scale=4.0, margin=1.5))
     hand = with_own(lambda c: 4 * _psi(c, 1.5), lambda c: 4 * c)
     np.testing.assert_allclose(logits, hand, rtol=1e-12)
     assert value == pytest.approx(cross_entropy(hand), rel=1e-12)

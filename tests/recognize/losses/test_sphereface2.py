@@ -78,6 +78,8 @@ def test_released_gradient_passes_g_and_the_margin_unchanged(form):
 def test_released_settings():
     loss = catalogue.load("sphereface2", classes=10)
     assert (loss.balance, loss.scale, loss.margin, loss.power, loss.weight) == (0.7, 40, 0.4, 3, 50)
+    large = catalogue.load("sphereface2.ms1m", classes=10)
+    assert (large.balance, large.scale, large.margin, large.power, large.weight) == (0.8, 64, 0.5, 3, 50)
     assert loss.straight
     assert loss.form == "C"
 

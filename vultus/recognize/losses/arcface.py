@@ -1,9 +1,9 @@
 """ArcFace: a margin added to the angle to the own center, and the combined margin of the same paper.
 
 Paper: Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR 2019, arXiv:1801.07698,
-equations 3 and 4; scale 64 and margin 0.5 are those of its section 3.1. Where the released code (InsightFace,
-recognition/arcface_torch/losses.py) has two forms, both are here: one with the gradient of cos(theta + m), which goes
-on as a straight line beyond theta + m = pi, and an earlier one in which the gradient passes the margin unchanged.
+equations 3 and 4; scale 64 and margin 0.5 are those of its section 3.1. The released code (InsightFace,
+recognition/arcface_torch/losses.py) had two forms, and both are here: until 2022 with the gradient of cos(theta + m),
+which goes on as a straight line beyond theta + m = pi; since then the gradient passes the margin unchanged.
 
 Differs: nothing known.
 """

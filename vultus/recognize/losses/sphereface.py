@@ -89,7 +89,7 @@ class SphereFaceRevived:
 
     needs_norm = False
 
-    def __init__(self, scale: float = 30.0, margin: float = 1.5) -> None:
+    def __init__(self, scale: float = 30.0, margin: float = 1.7) -> None:
         positive(scale=scale)
         finite("margin", margin, 1)
         self.scale, self.margin = scale, margin
