@@ -270,7 +270,7 @@ class _Planner:
                 found = [
                     run.wanted.hash_seed
                     for run, attempt in self.seen[test]
-                    if run.wanted.condition.name == "hash seeds" and attempt.failed is failed
+                    if run.wanted.condition.name in ("baseline", "hash seeds") and attempt.failed is failed
                 ]
                 if found:
                     groups[name, found[0]].add(test)
