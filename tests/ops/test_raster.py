@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from vultus.errors import InputError
 from vultus.ops.pose import Camera
-from vultus.ops.raster import interpolate, rasterize, sh9, shade
+from vultus.ops.raster import carry, interpolate, rasterize, sh9, shade
 
 CAMERA = Camera(12.0, 6.5, 5.5)
 
@@ -76,6 +76,51 @@ def test_interpolation_is_straight_in_space():
     rows, columns = np.nonzero(seen)
     np.testing.assert_allclose(camera.project(values[seen]), np.stack([columns, rows], 1), atol=1e-3)
     assert (values[~seen] == 0).all()
+
+
+def hills(middle=19.0):
+    """A closed sheet of 900 vertices that waves towards the camera and away."""
+    grid = np.stack(np.meshgrid(np.linspace(-4, 4, 30), np.linspace(-4, 4, 30)), -1)
+    z = middle + np.sin(grid[..., 0] * 2) * np.cos(grid[..., 1])
+    vertices = np.concatenate([grid, z[..., None]], -1).reshape(-1, 3).astype(np.float32)
+    index = np.arange(900, dtype=np.int32).reshape(30, 30)
+    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
+    faces = [np.stack(corners, -1).reshape(-1, 3) for corners in ((a, b, c), (a, c, d))]
+    return vertices, np.concatenate(faces)
+
+
+@settings(max_examples=15)
+@given(st.floats(60, 300), st.floats(20, 100), st.floats(20, 100), st.booleans())
+def test_values_are_carried_to_the_pixels_that_the_exact_raster_finds(focal, cx, cy, turned):
+    vertices, faces = hills()
+    faces = np.ascontiguousarray(faces[:, ::-1]) if turned else faces
+    camera = Camera(focal, cx, cy)
+    exact = rasterize(vertices, faces, camera, (90, 120), cull=not turned)
+    layer = carry(vertices, faces, vertices, camera, (90, 120), cull=not turned)
+    seen = layer.order < 1
+    assert ((exact.face_id >= 0) != seen).mean() < 1e-3  # centers on an outer edge
+    both = seen & (exact.face_id >= 0)
+    np.testing.assert_allclose(layer.depth[both], exact.depth[both], rtol=1e-4)
+    np.testing.assert_allclose(layer.values[both], interpolate(exact, faces, vertices)[both], atol=2e-3)
+    assert (layer.values[~seen] == -1).all()
+    assert np.isinf(layer.depth[~seen]).all()
+    if turned:
+        assert (carry(vertices, faces, vertices, camera, (90, 120)).order == 1).all()
+
+
+def test_what_lies_behind_is_left_out():
+    near, faces = hills(19.0)
+    far, _ = hills(30.0)
+    camera = Camera(120.0, 40.0, 40.0)
+    first = carry(near, faces, near, camera, (80, 80))
+    behind = carry(far, faces, far, camera, (80, 80), behind=first.order, blank=0.0)
+    hidden = first.order < 1
+    assert (behind.values[hidden] == 0).all()
+    np.testing.assert_array_equal(behind.order[hidden], first.order[hidden])
+    before = carry(near, faces, near, camera, (80, 80), behind=carry(far, faces, far, camera, (80, 80)).order)
+    np.testing.assert_array_equal(before.values[hidden], first.values[hidden])
+    nothing = carry(near, faces[:0], near, camera, (8, 8))
+    assert (nothing.order == 1).all()
 
 
 def test_harmonics_are_orthonormal_and_white_light_is_white():

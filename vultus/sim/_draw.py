@@ -65,18 +65,23 @@ def draw(scene: Scene, person: Person, factors: Factors, side: int, lod: int, *,
     shine = factors.light_gain if lit else 0.0
     px = float(scene.head[..., 2].min()) / camera.focal
     flat = picture.reshape(-1, 4)
+    drawn = _drawn_on(column, row, lod)
     for name, paint in _PAINTERS:
-        index, x, y, at = _region(name, column, row, lod)
+        index, x, y, at = _region(name, drawn, lod)
         if len(index):
             color = np.ascontiguousarray(flat[index, :3].T)
             paint(scene, person, factors, _strokes.Spot(x, y, color, _sampled(colors.light, *at).T, px, shine))
             flat[index, :3] = color.T
     for faces in scene.layout.cover_faces:
-        column, row, _ = _cover(scene, camera, side, layer, faces).planes()
-        over = _look_up(colors.cover, column, row)
-        left = 1 - over[..., 3]
-        picture *= np.asarray(cv2.merge([left, left, left, left]), np.float32)
-        picture += over
+        values = _cover(scene, camera, side, layer, faces).values
+        rows = np.flatnonzero((values[..., 0] >= 0).any(1))
+        if len(rows):  # only the rows that see some of it
+            slab = slice(rows[0], rows[-1] + 1)
+            column, row = (np.ascontiguousarray(values[slab, :, k]) for k in (0, 1))
+            over = _look_up(colors.cover, column, row)
+            left = 1 - over[..., 3]
+            picture[slab] *= np.asarray(cv2.merge([left, left, left, left]), np.float32)
+            picture[slab] += over
     if factors.occluder == "bar":
         inside, tone = _bar(factors.background_seed, side)
         picture[inside] = (*tone, 1)
@@ -106,19 +111,36 @@ def _look_up(atlas: F32, column: F32, row: F32) -> F32:
     return np.asarray(cv2.remap(atlas, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32)
 
 
-def _region(name: str, column: F32, row: F32, lod: int) -> tuple[NDArray[np.intp], F32, F32, tuple[F32, F32]]:
+Places = tuple[NDArray[np.intp], F32, F32]
+
+
+def _drawn_on(column: F32, row: F32, lod: int) -> Places:
+    """Pixels that see the part of the head with eyes and mouth: index, column and row on the atlas."""
+    left, top, right, bottom = _bounds(tuple(_strokes.REGIONS), lod)
+    index = np.flatnonzero((row >= top) & (row <= bottom) & (column >= left) & (column <= right))
+    return index, column.ravel()[index], row.ravel()[index]
+
+
+@cache
+def _bounds(names: tuple[str, ...], lod: int) -> tuple[np.float32, ...]:
+    """Lowest column and row and highest column and row of some regions on the atlas."""
+    boxes = np.array([_strokes.region(name) for name in names]) * (SKIN_SIDE[lod] - 1)
+    return tuple(np.float32(k) for k in (*boxes[:, :2].min(0), *boxes[:, 2:].max(0)))
+
+
+def _region(name: str, drawn: Places, lod: int) -> tuple[NDArray[np.intp], F32, F32, tuple[F32, F32]]:
     """Pixels that see the eyes or the mouth: index, x and y on the chart, column and row on the atlas."""
+    index, column, row = drawn
+    left, top, right, bottom = _bounds((name,), lod)
+    inside = np.flatnonzero((row >= top) & (row <= bottom) & (column >= left) & (column <= right))
+    if not len(inside):
+        return inside, _NOTHING, _NOTHING, (_NOTHING, _NOTHING)
+    at = column[inside], row[inside]
     last = SKIN_SIDE[lod] - 1
-    left, top, right, bottom = (np.float32(k * last) for k in _strokes.region(name))
-    inside = (row >= top) & (row <= bottom) & (column >= left) & (column <= right)
-    index = np.flatnonzero(inside)
-    if not len(index):
-        return index, _NOTHING, _NOTHING, (_NOTHING, _NOTHING)
-    at = column.ravel()[index], row.ravel()[index]
-    chart = _sampled(
-        _chart_table(), at[0] * np.float32((_head.COLUMNS - 1) / last), at[1] * np.float32((_head.ROWS - 1) / last)
-    )
-    return index, chart[:, 0].copy(), chart[:, 1].copy(), at
+    across = at[0] * np.float32((_head.COLUMNS - 1) / last)
+    down = at[1] * np.float32((_head.ROWS - 1) / last)
+    chart = _sampled(_chart_table(), across, down)
+    return index[inside], chart[:, 0].copy(), chart[:, 1].copy(), at
 
 
 _NOTHING = np.zeros(0, np.float32)
@@ -176,8 +198,9 @@ def truth(scene: Scene, person: Person, factors: Factors, side: int, lod: int) -
     texel = np.rint(place[head] * 255).astype(np.intp)
     labels[head] = head_labels()[texel[:, 1], texel[:, 0]]
     flat = labels.ravel()
+    drawn = _drawn_on(column, row, lod)
     for name, label in (("eyes", _strokes.label_eyes), ("mouth", _strokes.label_mouth)):
-        index, x, y, _ = _region(name, column, row, lod)
+        index, x, y, _ = _region(name, drawn, lod)
         if len(index):
             found = flat[index]
             label(scene, x, y, found)

@@ -154,40 +154,35 @@ def in_nose(x: F, y: F) -> NDArray[np.bool_]:
     return inside
 
 
+_NOSE = np.array(
+    [(0, -0.3), (0, 0.95), (0, 2.2), (0, 3.55), (-1.45, 4.35), (-0.75, 4.65), (0, 4.85), (0.75, 4.65), (1.45, 4.35)]
+)
+_BROW = np.linspace(0.02, 0.98, 5)
+# outer corner, over the upper lid to the inner one, back below; the viewer's left eye in that order, then the right one
+_EYE = np.array([1.0, 0.38, -0.38, -1.0, -0.38, 0.38]) * 0.985
+_EYES = np.concatenate([-_EYE, _EYE[[3, 2, 1, 0, 5, 4]]])
+_EYE_SIDE = np.repeat([-1.0, 1.0], 6)
+_EYE_UP = np.array([1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0], bool)
+_OUTER = np.array([-1, -0.62, -0.22, 0, 0.22, 0.62, 1, 0.62, 0.25, 0, -0.25, -0.62])
+_LIPS = np.concatenate([_OUTER, [-0.88, -0.35, 0, 0.35, 0.88, 0.35, 0, -0.35]]) * 0.97
+
+
 def points51(eyes: Eyes, mouth: Mouth, brow: Brow) -> F32:
     """(51, 2) the last 51 iBUG points (brows, nose, eyes, lips) on the chart."""
-    share = np.linspace(0.02, 0.98, 5)
-    bx = brow.start + share * (brow.end - brow.start)
+    out = np.empty((51, 2))
+    bx = brow.start + _BROW * (brow.end - brow.start)
     by, thick, _ = brow_curve(brow, bx)
-    by = by - 0.4 * thick
-    brows = np.concatenate([np.stack([-bx[::-1], by[::-1]], 1), np.stack([bx, by], 1)])
-    nose = [
-        (0, -0.3),
-        (0, 0.95),
-        (0, 2.2),
-        (0, 3.55),
-        (-1.45, 4.35),
-        (-0.75, 4.65),
-        (0, 4.85),
-        (0.75, 4.65),
-        (1.45, 4.35),
-    ]
-    s = np.array([1.0, 0.38, -0.38, -1.0, -0.38, 0.38])  # outer corner, over the upper lid to the inner one, back below
-    x = EYE_X + s * eyes.half_width * 0.985
-    eye = []
-    for side in (-1, 1):
-        up, low, _ = lid_curves(eyes, x * side, np.full(6, side > 0))
-        y = np.concatenate([up[:4], low[4:]])
-        order = [0, 1, 2, 3, 4, 5] if side < 0 else [3, 2, 1, 0, 5, 4]
-        eye.append(np.stack([x * side, y], 1)[order])
-    w = mouth.half_width * 0.97
-    outer = np.array([-1, -0.62, -0.22, 0, 0.22, 0.62, 1, 0.62, 0.25, 0, -0.25, -0.62]) * w
-    inner = np.array([-0.88, -0.35, 0, 0.35, 0.88, 0.35, 0, -0.35]) * w
-    top, upper, lower, bottom, _ = lip_curves(mouth, outer)
-    outer_y = np.where(np.arange(12) < 7, top, bottom)
-    outer_y[[0, 6]] = (upper + lower)[[0, 6]] / 2
-    _, upper, lower, _, _ = lip_curves(mouth, inner)
-    inner_y = np.where(np.arange(8) < 5, upper, lower)
-    inner_y[[0, 4]] = (upper + lower)[[0, 4]] / 2
-    parts = [brows, np.array(nose), *eye, np.stack([outer, outer_y], 1), np.stack([inner, inner_y], 1)]
-    return np.concatenate(parts).astype(np.float32)
+    out[5:10, 0], out[5:10, 1] = bx, by - 0.4 * thick
+    out[4::-1] = out[5:10] * (-1, 1)
+    out[10:19] = _NOSE
+    x = EYE_X * _EYE_SIDE + _EYES * eyes.half_width
+    up, low, _ = lid_curves(eyes, x, _EYE_SIDE > 0)
+    out[19:31, 0], out[19:31, 1] = x, np.where(_EYE_UP, up, low)
+    x = _LIPS * mouth.half_width
+    top, upper, lower, bottom, _ = lip_curves(mouth, x)
+    out[31:, 0] = x
+    out[31:38, 1], out[38:43, 1] = top[:7], bottom[7:12]
+    out[43:48, 1], out[48:, 1] = upper[12:17], lower[17:]
+    for k in (0, 6, 12, 16):
+        out[31 + k, 1] = (upper[k] + lower[k]) / 2
+    return out.astype(np.float32)

@@ -53,7 +53,7 @@ def hair_color(name: str, age: float = 30.0, gray_at: float = 52.0) -> F32:
     """(3,) linear albedo; hair grays with age."""
     base = (np.array(_RGB[name]) / 255.0) ** 2
     gray = (np.array(_RGB["gray"]) / 255.0) ** 2
-    share = float(np.clip((age - gray_at) / 22.0, 0, 1)) if name not in ("gray", "blue") else 0.0
+    share = min(max((age - gray_at) / 22.0, 0.0), 1.0) if name not in ("gray", "blue") else 0.0
     return (base + (gray - base) * share * 0.9).astype(np.float32)
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "activations",
     "curve",
     "expression_basis",
+    "face_normals",
     "grid_faces",
     "lod_grid",
     "normals",
@@ -198,12 +199,42 @@ def normals(grid: F32, *, closed: bool = False) -> F32:
         right[:, 0] = right[:, -1] = grid[:, 1] - grid[:, -2]
     else:
         right[:, 0], right[:, -1] = grid[:, 1] - grid[:, 0], grid[:, -1] - grid[:, -2]
+    return _across(down, right)
+
+
+def face_normals(grid: F32, lod: int) -> F32:
+    """(R, C, 3) what `normals` says of the head's full grid, at the vertices of a level of detail."""
+    flat = grid.reshape(-1, 3)
+    below, above, right, left = _neighbors(lod)
+    return _across(flat[below] - flat[above], flat[right] - flat[left])
+
+
+@cache
+def _neighbors(lod: int) -> tuple[NDArray[np.intp], ...]:
+    """Index of the vertex below, above, to the right and to the left of each one that a level of detail keeps."""
+    rows, columns = lod_grid(lod)
+    below, above = np.minimum(rows + 1, ROWS - 1), np.maximum(rows - 1, 0)
+    right = np.where(columns == COLUMNS - 1, 1, columns + 1)  # the first column is the last one again
+    left = np.where(columns == 0, COLUMNS - 2, columns - 1)
+    pairs = ((below, columns), (above, columns), (rows, right), (rows, left))
+    return tuple(r[:, None] * COLUMNS + c[None] for r, c in pairs)
+
+
+def _across(down: F32, right: F32) -> F32:
+    """Unit normals of a surface from its steps down and to the right."""
     dx, dy, dz = (np.asarray(plane, np.float32) for plane in cv2.split(down))
     rx, ry, rz = (np.asarray(plane, np.float32) for plane in cv2.split(right))
-    nx, ny, nz = dy * rz - dz * ry, dz * rx - dx * rz, dx * ry - dy * rx
+    nx, ny, nz = _minus(dy * rz, dz * ry), _minus(dz * rx, dx * rz), _minus(dx * ry, dy * rx)
     scale = 1 / (np.sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-9))
-    out: F32 = np.asarray(cv2.merge([nx * scale, ny * scale, nz * scale]), np.float32)
+    for plane in (nx, ny, nz):
+        plane *= scale
+    out: F32 = np.asarray(cv2.merge([nx, ny, nz]), np.float32)
     return out
+
+
+def _minus(a: F32, b: F32) -> F32:
+    a -= b
+    return a
 
 
 def grid_faces(rows: int, columns: int) -> NDArray[np.int32]:

@@ -168,6 +168,7 @@ def albedo_fields(side: int) -> F32:
     return np.ascontiguousarray(np.moveaxis(np.stack(found, axis=-1), 2, 0), np.float32)
 
 
+@lru_cache(maxsize=256)
 def skin_color(ita_deg: float) -> F32:
     """(3,) linear albedo of a tone."""
     value = np.array([np.interp(ita_deg, _ITA, _SKIN[:, k]) for k in range(3)])

@@ -23,9 +23,14 @@ def on_mesh(grid: F32, lod: int, uv: F32) -> F32:
         lod: 0 to 2.
         uv: (K, 2).
     """
-    index, weights = corners(lod, uv)
-    result: F32 = (grid.reshape(-1, 3)[index] * weights[..., None]).sum(1).astype(np.float32)
-    return result
+    return _placed(grid, *corners(lod, uv))
+
+
+def _placed(grid: F32, index: NDArray[np.int32], weights: F32) -> F32:
+    flat = grid.reshape(-1, 3)
+    placed: F32 = flat[index[:, 0]] * weights[:, :1] + flat[index[:, 1]] * weights[:, 1:2]
+    placed += flat[index[:, 2]] * weights[:, 2:]
+    return placed
 
 
 @cache
@@ -37,9 +42,15 @@ def _knots(lod: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def points68(scene: Scene, lod: int, camera: Camera) -> tuple[F32, F32]:
     """(68, 2) pixels in center coordinates and (68, 3) camera coordinates."""
     chart = _features.points51(scene.eyes, scene.mouth, scene.brow)
-    uv = np.concatenate([_chart.JAW_UV, _chart.uv_of_xy(chart)])
-    places = on_mesh(scene.head, lod, uv)
+    jaw, rest = _jaw_corners(lod), corners(lod, _chart.uv_of_xy(chart))
+    index, weights = (np.concatenate(pair) for pair in zip(jaw, rest, strict=True))
+    places = _placed(scene.head, index, weights)
     return camera.project(places).astype(np.float32), places
+
+
+@cache
+def _jaw_corners(lod: int) -> tuple[NDArray[np.int32], F32]:
+    return corners(lod, _chart.JAW_UV)
 
 
 def corners(lod: int, uv: F32) -> tuple[NDArray[np.int32], F32]:
@@ -83,6 +94,5 @@ def _face_corners(lod: int) -> tuple[NDArray[np.int32], F32]:
 
 def box_of(scene: Scene, lod: int, camera: Camera) -> F32:
     """(4,) xyxy edge coordinates of the face from the hairline to the chin."""
-    index, weights = _face_corners(lod)
-    seen = camera.project((scene.head.reshape(-1, 3)[index] * weights[..., None]).sum(1)) + 0.5
+    seen = camera.project(_placed(scene.head, *_face_corners(lod))) + 0.5
     return np.concatenate([seen.min(0), seen.max(0)]).astype(np.float32)

@@ -122,7 +122,7 @@ def build(person: Person, factors: Factors, lod: int) -> Scene:
     """Put the pieces in place and light them."""
     base, _, a = neutral(person)
     strengths = np.asarray(factors.expression, np.float32)
-    aged = np.float32(np.clip((factors.age - 25.0) / 60.0, -0.1, 1.0))
+    aged = np.float32(min(max((factors.age - 25.0) / 60.0, -0.1), 1.0))
     moved = _head.expression_basis().reshape(-1, _head.N_EXPRESSION) @ strengths
     grid = base + moved.reshape(base.shape)
     grid += aged * _age_basis()
@@ -159,12 +159,10 @@ def build(person: Person, factors: Factors, lod: int) -> Scene:
 def _face(grid: F32, factors: Factors, lod: int) -> _Block:
     """The head itself."""
     rows, columns = _head.lod_grid(lod)
-    pick = np.ix_(rows, columns)
-    normal = _head.normals(grid, closed=True)
     return _Block(
         Piece("head", len(rows), len(columns)),
-        grid[pick].reshape(-1, 3),
-        normal[pick].reshape(-1, 3),
+        grid[np.ix_(rows, columns)].reshape(-1, 3),
+        _head.face_normals(grid, lod).reshape(-1, 3),
         _contact(factors.hair_style, factors.hat, lod),
     )
 

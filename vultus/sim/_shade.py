@@ -108,7 +108,8 @@ def lit(normal: F32, open_: F32, turn: NDArray[np.floating], light_sh: F32) -> t
     """
     around = directions()
     radiance = np.maximum(sh9(around @ turn.T) @ light_sh, 0) * np.float32(4 / N_DIRECTIONS)
-    facing = np.maximum(normal @ around.T, 0)
+    facing = normal @ around.T
+    np.maximum(facing, 0, out=facing)
     count = len(open_)
     facing[:count] *= open_
     strongest = np.maximum(around @ (turn.T @ main_direction(light_sh)), 0)

@@ -95,7 +95,7 @@ def paint_eyes(scene: Scene, person: Person, factors: Factors, spot: Spot) -> No
     eye = _eyeball(person, eyes, (x, y, s, width, below, right), px)
     _mix(color, cover, eye * light[:3])
     lash = _bell(below + np.float32(0.02), 0.065 + 0.45 * px) * near
-    lash *= np.float32(np.clip(0.72 - 0.12 * person.sex_axis + 0.3 * makeup, 0, 0.95)) * (below < 0.12 + px)
+    lash *= np.float32(min(max(0.72 - 0.12 * person.sex_axis + 0.3 * makeup, 0.0), 0.95)) * (below < 0.12 + px)
     _mix(color, lash, _lit(0.012, 0.009, 0.008, light))
     toward = _shade.main_direction(np.asarray(factors.light_sh, np.float32))
     gx, gy = eyes.gaze
@@ -155,7 +155,7 @@ def paint_mouth(scene: Scene, person: Person, factors: Factors, spot: Spot) -> N
     line = _bell(y - middle, 0.055 + 0.5 * px) * near
     cx, cy = np.abs(x) - np.float32(mouth.half_width), y - np.float32(_features.MOUTH_Y + 0.06)
     corner = np.exp((cx * cx + cy * cy) * np.float32(-1 / 0.035))
-    closed = float(np.clip(1 - mouth.gap * 6, 0, 1))
+    closed = min(max(1 - mouth.gap * 6, 0.0), 1.0)
     dark = 1 - np.float32(0.20) * under - np.float32(0.62 * closed + 0.1) * line * (1 - np.float32(0.3) * width)
     color *= (1 + in_lips * (form - 1)) * np.maximum(dark - np.float32(0.45) * corner, np.float32(0.1))
     gloss = np.float32(0.035 * (0.5 + stick) * shine)
