@@ -33,7 +33,6 @@ from numpy.typing import NDArray
 from vultus import catalogue
 from vultus.claims import ClaimResult, Context, claim
 from vultus.claims._portraits import halves, portraits
-from vultus.types import U8
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -126,7 +125,8 @@ def _aligned(ctx: Context) -> dict[str, Any]:
         aligner.align(picture, np.asarray(median if five is None else five, np.float32)[None], recognizer.crop)[0][0]
         for picture, five in zip(pictures, points, strict=True)
     ]
-    return {"crops": np.stack(crops), "who": who, "missed": sum(five is None for five in points)}
+    found = recognizer.describe(np.stack(crops))
+    return {"found": found, "crops": np.stack(crops), "who": who, "missed": sum(five is None for five in points)}
 
 
 _MIDDLE = np.array([(0.36, 0.45), (0.64, 0.45), (0.5, 0.6), (0.39, 0.73), (0.61, 0.73)])
@@ -134,10 +134,10 @@ _MIDDLE = np.array([(0.36, 0.45), (0.64, 0.45), (0.5, 0.6), (0.39, 0.73), (0.61,
 
 def _recognized(faces: dict[str, Any], split: np.random.Generator, dealt: np.random.Generator) -> dict[str, Any]:
     """Share of each person's pictures that are recognized, for every arm of one split."""
-    crops, who = faces["crops"], faces["who"]
+    found, who = faces["found"], faces["who"]
     enrolled = halves(who, split)
-    recognizer = _enrolled(crops[enrolled], who[enrolled])
-    distances, asked = recognizer.compare(crops[~enrolled]), who[~enrolled]
+    recognizer = _enrolled(found, who, enrolled)
+    distances, asked = recognizer.compare(_of(found, ~enrolled)), who[~enrolled]
     order = dealt.permutation(len(asked))
     shuffled = np.concatenate([distances[:1], distances[1:, order]])
     rates = np.array(list(recognizer.rates.values()))
@@ -148,10 +148,14 @@ def _recognized(faces: dict[str, Any], split: np.random.Generator, dealt: np.ran
     return {"arms": arms, "rates": recognizer.rates}
 
 
-def _enrolled(crops: U8, who: NDArray[np.int64], **settings: Any) -> Any:
+def _enrolled(found: list[F64], who: NDArray[np.int64], chosen: Bools, **settings: Any) -> Any:
     recognizer = catalogue.load("dct_faces", **settings)
-    recognizer.enroll(crops, [f"{person:02}" for person in who])  # in the order of `who` when sorted by name
+    recognizer.enroll(_of(found, chosen), [f"{person:02}" for person in who[chosen]])  # names sort as numbers do
     return recognizer
+
+
+def _of(found: list[F64], chosen: Bools) -> list[F64]:
+    return [part[chosen] for part in found]
 
 
 def _shares(distances: F64, weight: F64, asked: NDArray[np.int64]) -> F64:
@@ -161,21 +165,22 @@ def _shares(distances: F64, weight: F64, asked: NDArray[np.int64]) -> F64:
 
 def _sweep(faces: dict[str, Any], splits: list[np.random.Generator]) -> list[list[float]]:
     """Face alone and weighted for other numbers of coefficients of the face."""
-    crops, who = faces["crops"], faces["who"]
-    found = np.zeros((len(SWEEP), 2))
+    who = faces["who"]
+    shares = np.zeros((len(SWEEP), 2))
+    described = [catalogue.load("dct_faces", k_global=k).describe(faces["crops"]) for k in SWEEP]
     for split in splits:
         enrolled = halves(who, split)
-        for row, k in zip(found, SWEEP, strict=True):
-            recognizer = _enrolled(crops[enrolled], who[enrolled], k_global=k)
-            distances = recognizer.compare(crops[~enrolled])
+        for row, k, found in zip(shares, SWEEP, described, strict=True):
+            recognizer = _enrolled(found, who, enrolled, k_global=k)
+            distances = recognizer.compare(_of(found, ~enrolled))
             rates = np.array(list(recognizer.rates.values()))
             row += [_shares(distances, weight, who[~enrolled]).mean() for weight in (np.eye(4)[0], rates)]
-    return [[float(value) for value in row] for row in found / len(splits)]
+    return [[float(value) for value in row] for row in shares / len(splits)]
 
 
 def _strangers(faces: dict[str, Any], rounds: int, rng: np.random.Generator) -> dict[str, Any]:
     """Share of each person's pictures accepted while it is a stranger, for every arm; and rates in words."""
-    crops, who = faces["crops"], faces["who"]
+    found, who = faces["found"], faces["who"]
     people = np.unique(who)
     groups = np.array_split(rng.permutation(people), rounds)
     arms = {name: np.zeros(len(people)) for name in ("agreement", "threshold alone", "random veto")}
@@ -183,9 +188,9 @@ def _strangers(faces: dict[str, Any], rounds: int, rng: np.random.Generator) -> 
     for group in groups:
         away = np.isin(who, group)
         enrolled = halves(who, rng) & ~away
-        recognizer = _enrolled(crops[enrolled], who[enrolled])
-        home = _answers(recognizer, crops[~enrolled & ~away])
-        strange = _answers(recognizer, crops[away])
+        recognizer = _enrolled(found, who, enrolled)
+        home = _answers(recognizer, _of(found, ~enrolled & ~away))
+        strange = _answers(recognizer, _of(found, away))
         right = home["best"] == np.array([f"{person:02}" for person in who[~enrolled & ~away]])
         often = home["agreed"].mean()
         vetoes = {
@@ -207,9 +212,9 @@ def _strangers(faces: dict[str, Any], rounds: int, rng: np.random.Generator) -> 
     return {"arms": arms, "said": np.mean(said, axis=0)}
 
 
-def _answers(recognizer: Any, crops: U8) -> dict[str, Any]:
-    """Whom the recognizer takes each crop for, how sure it is, and whether face and parts agree on it."""
-    scores = recognizer.scores(crops)
+def _answers(recognizer: Any, faces: list[F64]) -> dict[str, Any]:
+    """Whom the recognizer takes each face for, how sure it is, and whether face and parts agree on it."""
+    scores = recognizer.scores(faces)
     best = np.array(recognizer.people)[scores.argmax(axis=1)]
-    agreed = np.array([name is not None for name in recognizer.identify(crops)])
+    agreed = np.array([name is not None for name in recognizer.identify(faces)])
     return {"best": best, "score": scores.max(axis=1), "agreed": agreed}

@@ -61,11 +61,11 @@ def dwt_faces(ctx: Context) -> ClaimResult:
         ctx.progress(done, 4, "distances")
         fixed[name] = ctx.step(f"distances-{done}", _distances, faces["crops"], faces[name], name == "clean")
     found: list[dict[str, Any]] = []
+    drawn = ctx.step("drawn", _drawn, faces["crops"], [ctx.rng("places", seed) for seed in ctx.seeds])
     for done, seed in enumerate(ctx.seeds):
         ctx.progress(done, len(ctx.seeds), "splits")
         enrolled = halves(who, ctx.rng("split", seed))
-        drawn = ctx.step(f"drawn-{seed}", _drawn, faces["crops"], ctx.rng("places", seed))
-        arms = {arm: _recognized(d, who, enrolled) for arm, d in {**fixed["clean"], **drawn}.items()}
+        arms = {arm: _recognized(d, who, enrolled) for arm, d in {**fixed["clean"], **drawn[done]}.items()}
         worse = {
             f"{arm}, {name}": arms[arm].mean() - _recognized(fixed[name][arm], who, enrolled).mean()
             for name in ("noise", "noise, jpeg")
@@ -110,7 +110,7 @@ def _distances(references: U8, asked: U8, every_level: bool) -> dict[str, F64]:
     return found
 
 
-def _drawn(crops: U8, rng: np.random.Generator) -> dict[str, F64]:
+def _drawn(crops: U8, rngs: list[np.random.Generator]) -> list[dict[str, F64]]:
     """Distances for the arms whose numbers are drawn anew for each seed."""
     gray = _gray(crops)
     pixels, details, count = gray.reshape(len(gray), -1), [], (gray.shape[1] // EVERY) ** 2
@@ -118,10 +118,11 @@ def _drawn(crops: U8, rng: np.random.Generator) -> dict[str, F64]:
         bands = dwt2(gray)
         details += [band.reshape(len(gray), -1) for band in bands[1:]]
         gray = bands.a
-    every = np.concatenate(details, axis=1)
-    places = [rng.choice(x.shape[1], count, replace=False) for x in (pixels, every)]
-    arms = {"random pixels, as many": pixels[:, places[0]], "random details, as many": every[:, places[1]]}
-    return {name: _apart(x, x) for name, x in arms.items()}
+    every, found = np.concatenate(details, axis=1), []
+    for rng in rngs:
+        some, other = (x[:, rng.choice(x.shape[1], count, replace=False)] for x in (pixels, every))
+        found.append({"random pixels, as many": _apart(some, some), "random details, as many": _apart(other, other)})
+    return found
 
 
 def _gray(crops: U8) -> F64:

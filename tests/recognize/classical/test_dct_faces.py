@@ -84,6 +84,18 @@ def test_a_weight_of_one_is_the_feature_alone(faces):
     np.testing.assert_array_equal(one.rank(crops)[:, 0], one.compare(crops)[3].argmin(axis=1))
 
 
+def test_described_faces_are_as_good_as_their_crops(faces):
+    crops, names = faces
+    one, other = DctRecognizer(), DctRecognizer()
+    one.enroll(crops[::2], names[::2])
+    described = one.describe(crops)
+    other.enroll([part[::2] for part in described], names[::2])
+    np.testing.assert_array_equal(one.scores(crops[1::2]), other.scores([part[1::2] for part in described]))
+    for wrong in (described[:3], [*described[:3], described[3][:2]]):
+        with pytest.raises(InputError, match="expected crops"):
+            one.scores(wrong)
+
+
 def test_agreement_only_takes_away(faces):
     crops, names = faces
     plain, strict, loose = (DctRecognizer(agree=agree, top=top) for agree, top in ((False, 1), (True, 1), (True, 6)))

@@ -19,6 +19,9 @@ __all__ = ["ClassicalRecognizer"]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
+Faces = U8 | Sequence[F64]
+"""Crops, (N, h, w, 3) uint8 RGB, or what `describe` made of them: who asks often describes once."""
+
 
 class ClassicalRecognizer:
     """Features of crops by formula; a person is as near as the nearest of the pictures enrolled for it.
@@ -83,24 +86,25 @@ class ClassicalRecognizer:
         vectors = np.concatenate([share * unit(part) for share, part in zip(shares, parts, strict=True)], axis=1)
         return Embedded(vectors.astype(np.float32), self.space)
 
-    def enroll(self, crops: U8, names: Sequence[str]) -> None:
+    def enroll(self, faces: Faces, names: Sequence[str]) -> None:
         """Take pictures of people as references.
 
         Args:
-            crops: (N, h, w, 3) uint8 RGB crops, at least one.
+            faces: (N, h, w, 3) uint8 RGB crops, at least one, or what `describe` made of them.
             names: who is on each.
 
         Raises:
             InputError: if the crops are not uint8 RGB of the size wanted or the names are not one a crop.
         """
-        templates = self.describe(crops)
-        if len(names) != len(crops) or not len(crops):
-            raise InputError(f"names: expected one for each of at least one crop, got {len(names)} for {len(crops)}")
+        templates = self._features_of(faces)
+        count = len(templates[0])
+        if len(names) != count or not count:
+            raise InputError(f"names: expected one for each of at least one crop, got {len(names)} for {count}")
         people, whose = np.unique(np.array([str(name) for name in names]), return_inverse=True)
         self._people, self._whose, self._templates = tuple(people.tolist()), whose.astype(np.int64), templates
         self._learn()
 
-    def compare(self, crops: U8) -> F64:
+    def compare(self, faces: Faces) -> F64:
         """Distances of each feature to each person's nearest reference.
 
         Returns:
@@ -111,47 +115,47 @@ class ClassicalRecognizer:
         """
         if not self._people:
             raise InputError("enroll: expected people to compare with, got none; enroll pictures first")
-        return self._nearest(self.describe(crops))
+        return self._nearest(self._features_of(faces))
 
-    def scores(self, crops: U8) -> F64:
+    def scores(self, faces: Faces) -> F64:
         """(N, P) likeness to each person: minus the weighted sum of the distances, so 0 is the same picture."""
-        return self._scored(self.compare(crops))
+        return self._scored(self.compare(faces))
 
-    def rank(self, crops: U8) -> I64:
+    def rank(self, faces: Faces) -> I64:
         """(N, P) people as indices into `people`, the most alike first."""
-        order: I64 = np.argsort(-self.scores(crops), axis=1, kind="stable")
+        order: I64 = np.argsort(-self.scores(faces), axis=1, kind="stable")
         return order
 
-    def identify(self, crops: U8, *, threshold: float = -np.inf) -> list[str | None]:
-        """Who is on each crop; None where nobody reaches the threshold or the method doubts its own answer.
+    def identify(self, faces: Faces, *, threshold: float = -np.inf) -> list[str | None]:
+        """Who is on each face; None where nobody reaches the threshold or the method doubts its own answer.
 
         Raises:
             InputError: as `compare`.
         """
-        distances = self.compare(crops)
+        distances = self.compare(faces)
         scores = self._scored(distances)
         best = scores.argmax(axis=1)
         rows = np.arange(len(best))
         sure = (scores[rows, best] >= threshold) & self._agreed(distances)[rows, best]
         return [self._people[person] if yes else None for person, yes in zip(best, sure, strict=True)]
 
-    def verify(self, crops: U8, names: Sequence[str], *, threshold: float) -> NDArray[np.bool_]:
-        """(N,) whether each crop shows whom it claims to.
+    def verify(self, faces: Faces, names: Sequence[str], *, threshold: float) -> NDArray[np.bool_]:
+        """(N,) whether each face is that of whom it claims to be.
 
         Raises:
             InputError: as `compare`, or if a name is not enrolled.
         """
-        distances = self.compare(crops)
-        claimed = self._indices(names, len(crops))
+        distances = self.compare(faces)
+        claimed = self._indices(names, distances.shape[1])
         rows = np.arange(len(claimed))
         yes: NDArray[np.bool_] = self._scored(distances)[rows, claimed] >= threshold
         return yes & self._agreed(distances)[rows, claimed]
 
-    def error_rates(self, crops: U8, names: Sequence[str], thresholds: ArrayLike) -> tuple[F64, F64]:
-        """False acceptance and false rejection when each crop claims to be each enrolled person in turn.
+    def error_rates(self, faces: Faces, names: Sequence[str], thresholds: ArrayLike) -> tuple[F64, F64]:
+        """False acceptance and false rejection when each face claims to be each enrolled person in turn.
 
         Args:
-            crops: (N, h, w, 3) uint8 RGB crops that were not enrolled.
+            faces: N crops that were not enrolled, or what `describe` made of them.
             names: who is on each; all enrolled.
             thresholds: (T,).
 
@@ -161,8 +165,8 @@ class ClassicalRecognizer:
         Raises:
             InputError: as `verify`, or if there is no wrong or no true claim.
         """
-        distances = self.compare(crops)
-        own = self._indices(names, len(crops))[:, None] == np.arange(len(self._people))
+        distances = self.compare(faces)
+        own = self._indices(names, distances.shape[1])[:, None] == np.arange(len(self._people))
         if not own.any() or own.all():
             raise InputError(f"names: expected crops of at least two enrolled people, got {len(self._people)} people")
         scores, agreed = self._scored(distances), self._agreed(distances)
@@ -194,6 +198,17 @@ class ClassicalRecognizer:
         return np.ones(distances.shape[1:], bool)
 
     # ------------------------------------------------------------ private
+    def _features_of(self, faces: Faces) -> list[F64]:
+        if isinstance(faces, np.ndarray) or not isinstance(faces, Sequence):
+            return self.describe(faces)
+        made = list(faces)
+        if len(made) != len(self.features) or len({len(part) for part in made}) != 1:
+            raise InputError(
+                f"faces: expected crops, or of `describe` a part for each of {', '.join(self.features)}, "
+                f"got {len(made)} parts of {sorted({len(part) for part in made})} faces"
+            )
+        return made
+
     def _scored(self, distances: F64) -> F64:
         scores: F64 = -np.tensordot(self._weights(), distances, axes=1)
         return scores
