@@ -12,10 +12,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from vultus.errors import InputError
 from vultus.testing.flaky._evidence import AGAIN, Trials, ran
 from vultus.testing.flaky._shims import now
 from vultus.testing.flaky.classify import UNKNOWN, Attribution, Evidence, attribute
@@ -110,8 +112,10 @@ def investigate(
         Diagnoses of every test.
 
     Raises:
-        InputError: the project cannot be collected, or a test id is unknown.
+        InputError: the project cannot be collected, a test id is unknown, or processes cannot be split off here.
     """
+    if not hasattr(os, "fork"):
+        raise InputError("investigate: expected a system that can fork (Linux, macOS); use `rates` here")
     started = now()
     if tests is not None:
         project.known(tests)

@@ -127,16 +127,11 @@ class _Watch:
         return report
 
     def _look_for_leaks(self, report: Any) -> None:
-        """Before the fixtures of modules end; a count that grew is looked at once more after young cycles are gone."""
+        """Before the fixtures of modules end. No garbage is collected for it: that might warn, and fail a test."""
         after = (open_files(), threading.active_count())
-        if any(a > b for a, b in zip(after, self.before, strict=True)):
-            import gc
-
-            gc.collect(1)
-            after = (open_files(), threading.active_count())
-            left = [max(0, a - b) for a, b in zip(after, self.before, strict=True)]
-            if any(left):
-                report.flaky = {**getattr(report, "flaky", {}), "left": left}
+        left = [max(0, a - b) for a, b in zip(after, self.before, strict=True)]
+        if any(left):
+            report.flaky = {**getattr(report, "flaky", {}), "left": left}
 
     # ------------------------------------------------------------ summing up
     def pytest_runtest_logreport(self, report: Any) -> None:
