@@ -17,7 +17,19 @@ from vultus.ops import stats
 from vultus.ops.roc import threshold_at_fmr
 from vultus.types import ComparisonTable, Metric
 
-__all__ = ["Numbers", "Point", "Settings", "Test", "between", "enrollment", "measure", "rate", "thresholds", "weigh"]
+__all__ = [
+    "Numbers",
+    "Point",
+    "Settings",
+    "Test",
+    "between",
+    "enrollment",
+    "measure",
+    "name_of",
+    "rate",
+    "thresholds",
+    "weigh",
+]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -149,8 +161,13 @@ def thresholds(table: ComparisonTable, labels: I64, n_groups: int, targets: Iter
     for target in sorted({float(t) for t in targets}, reverse=True):
         tau = threshold_at_fmr(everybody, target)
         own = [threshold_at_fmr(s, target) if stats.rule_of_30(len(s), target) else np.nan for s in inside]
-        points.append(Point("fmr_" + f"{target:.3g}".replace("e-0", "e-"), target, tau, np.array(own)))
+        points.append(Point(name_of(target), target, tau, np.array(own)))
     return tuple(points)
+
+
+def name_of(target: float) -> str:
+    """Name of the point of a wanted false match rate."""
+    return "fmr_" + f"{target:.3g}".replace("e-0", "e-")
 
 
 def measure(table: ComparisonTable, c: Cast, points: Sequence[Point], w: F64) -> Numbers:

@@ -56,7 +56,7 @@ def alarms(numbers: Numbers, names: tuple[str, ...], level: float) -> list[str]:
     """Every gap that relabeling does not explain, in words."""
     kinds = {"fmr": "FMR", "fnmr": "FNMR", "fte": "failure to enroll"}
     return [
-        f"{names[t.group]}, {kinds[t.kind]} at {t.point.replace('_', ' ')}: "
+        f"{names[t.group]}, {kinds[t.kind]} at {t.point.replace('_', ' ').replace('fmr', 'FMR')}: "
         f"{'above' if t.statistic > 0 else 'below'} that of all others, p = {t.p_holm:.3g}"
         for t in numbers.tests
         if t.p_holm <= level

@@ -8,6 +8,7 @@ own, all optional:
     groups      {prefix: words}: metrics named "prefix.rest" stand together under those words
     labels      {metric name: words}
     thresholds  [{"name", "value", "source", ...}]: every threshold in use, and where it comes from
+    alarms      sentences: what stands out, at the top
     tables      [{"title", "columns": [words], "rows": [[cells]]}]: cells are words, numbers or Metrics, and the first
                 of a row names it
     counts      {words: number}
@@ -33,7 +34,7 @@ from vultus.types import Metric, Report
 
 __all__ = ["html", "read", "write"]
 
-_OWN_PLACE = ("title", "headline", "groups", "labels", "thresholds", "tables", "counts", "notes", "worst")
+_OWN_PLACE = ("title", "headline", "groups", "labels", "thresholds", "alarms", "tables", "counts", "notes", "worst")
 _TIERS = {"real": "Real photographs", "sim": "Simulated data"}
 
 
@@ -96,6 +97,7 @@ def html(report: Report, *, pictures: Mapping[str, bytes] | None = None) -> str:
     body = [
         _header(report, title),
         _headline(report),
+        _section("What stands out", _list("notes", about.get("alarms", ()))),
         _section("Tables", _tables(about.get("tables", ()))),
         _section("Curves", _figures(report)),
         _section("Numbers", _metrics(report)),

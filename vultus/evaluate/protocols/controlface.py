@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError
-from vultus.evaluate import _fairness, _group_counts
+from vultus.evaluate import _fairness, _fairness_metrics, _group_counts
 from vultus.evaluate.fairness import About, Groups, Settings, fairness
 from vultus.evaluate.metrics.all_pairs import UNDETECTED
 from vultus.evaluate.metrics.verification import separation
@@ -104,6 +104,9 @@ def controlface(
         parts.metrics |= _poses(table, pictures, faces, tau, draws, chosen)
     facts = {
         "title": title,
+        "headline": [
+            f"{facet}-{_point(fmr_target)}.max_to_min_{kind}" for kind in ("fmr", "fnmr") for facet in facets[:2]
+        ],
         "groups": {"separation": "Separation inside each group", "pose": "Pairs of poses", **parts.groups},
         "labels": parts.labels | {name: _words(name) for name in parts.metrics if name not in parts.labels},
         "tables": parts.tables,
@@ -202,7 +205,7 @@ class _Parts:
     def add(self, facet: str, one: Report) -> None:
         about = one.provenance
         self.metrics |= {f"{facet}-{name}": metric for name, metric in one.metrics.items()}
-        self.labels |= {f"{facet}-{name}": words for name, words in about["labels"].items()}
+        self.labels |= {f"{facet}-{name}": f"{facet}: {words}" for name, words in about["labels"].items()}
         self.groups |= {f"{facet}-{name}": f"{facet}, {words}" for name, words in about["groups"].items()}
         self.tables += [{**table, "title": f"{facet}: {table['title']}"} for table in about["tables"]]
         self.curves |= {
@@ -308,6 +311,11 @@ def _separation(part: ComparisonTable, rng: np.random.Generator, n_boot: int) ->
         "eer": Metric(roc.eer(same, different), unit="share", n=people, note=note),
         "d_prime": Metric(roc.d_prime(same, different), n=people, note=note),
     }
+
+
+def _point(target: float) -> str:
+    """First part of the names of a fairness report's metrics at a wanted rate."""
+    return _fairness_metrics.prefix(_fairness.Point(_fairness.name_of(target), target, 0.0), False)
 
 
 def _words(name: str) -> str:
