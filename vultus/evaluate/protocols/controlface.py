@@ -112,13 +112,7 @@ def controlface(
         "tables": parts.tables,
         "thresholds": [{"name": "all", "value": tau, "source": f"FMR at most {fmr_target:g} on the dev half"}],
         "notes": [*NOTES, *parts.notes],
-        "counts": {
-            "people, dev": int(dev_people.sum()),
-            "people, test": int((~dev_people).sum()),
-            "pictures": len(faces),
-            "pictures without a detected face": int((~seen).sum()),
-            "test comparisons": len(table),
-        },
+        "counts": _counts(dev_people, seen, table),
         "alarms": parts.alarms or ["no gap is shown"],
         **provenance(seed=seed),
         "licenses of the weights": licenses([embedded.space]),
@@ -134,6 +128,16 @@ def controlface(
         facts,
         tuple(parts.missing),
     )
+
+
+def _counts(dev: NDArray[np.bool_], seen: NDArray[np.bool_], table: ComparisonTable) -> dict[str, int]:
+    return {
+        "people, dev": int(dev.sum()),
+        "people, test": int((~dev).sum()),
+        "pictures": len(seen),
+        "pictures without a detected face": int((~seen).sum()),
+        "test comparisons": len(table),
+    }
 
 
 def split_people(faces: Faceted, facets: Sequence[str], rng: np.random.Generator) -> NDArray[np.bool_]:
