@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from vultus.io.files import read_bytes, write_atomic
 from vultus.sim import faces
+from vultus.sim._shards import FORMAT
 
 __all__ = ["CATEGORIES", "NUMBERS", "Album", "Arrays", "code_hash", "drawn"]
 
@@ -44,6 +46,7 @@ NUMBERS = {
 }
 """Factors with numbers, and how many each has."""
 
+_VERSION = 1  # raised when the same album would give other arrays
 _PEOPLE_PER_SHARD = 25
 _MAX_SHARD = 1 << 28
 
@@ -94,15 +97,19 @@ def drawn(
 
     Returns:
         image (N, S, S, 3) uint8; person (N,) int64, the seed; the arrays of `NUMBERS` (N, K) float32 and of
-        `CATEGORIES` (N,) int64; parsing (N, S, S) uint8 when asked for.
+        `CATEGORIES` (N,) int64; parsing (N, S, S) uint8 when asked for; seconds (1,), the processor time that the
+        drawing took, then or earlier.
     """
     seeds = album.seeds()
     chunks = [seeds[k : k + _PEOPLE_PER_SHARD] for k in range(0, len(seeds), _PEOPLE_PER_SHARD)]
-    parts = []
+    parts, seconds = [], 0.0
     for done, part in enumerate(_parts(album, chunks, folder, workers), 1):
         parts.append(part)
+        seconds += float(part.pop("seconds")[0])
         progress(done, len(chunks), f"drawing {album.split}")
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    out: Arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    out["seconds"] = np.array([seconds])
+    return out
 
 
 def _parts(album: Album, chunks: list[list[int]], folder: Path | None, workers: int) -> Iterator[Arrays]:
@@ -123,7 +130,7 @@ def _shard(job: tuple[Album, list[int], Path | None]) -> Arrays:
     if folder is None:
         return _draw(album, seeds)
     plan = {name: value for name, value in asdict(album).items() if name not in ("first", "people")}
-    words = json.dumps([plan, seeds, code_hash("sim", "claims/_album.py")], sort_keys=True)
+    words = json.dumps([plan, seeds, FORMAT, _VERSION], sort_keys=True)
     path = folder / f"{hashlib.sha256(words.encode()).hexdigest()[:20]}.npz"
     if path.is_file():
         with np.load(io.BytesIO(read_bytes(path, _MAX_SHARD)), allow_pickle=False) as file:
@@ -142,6 +149,7 @@ def _draw(album: Album, seeds: list[int]) -> Arrays:
         for _ in range(album.pictures):
             persons.append(person)
             factors.append(faces.sample_factors(rng, album.world, person))
+    begun = time.process_time()
     batch = faces.render_batch(persons, factors, album.size, album.lod)
     numbers = {
         "pose": batch["pose_deg"],
@@ -162,6 +170,7 @@ def _draw(album: Album, seeds: list[int]) -> Arrays:
     if album.parsing:
         samples = (faces.render(p, f, album.size, album.lod) for p, f in zip(persons, factors, strict=True))
         out["parsing"] = np.stack([sample.parsing for sample in samples])
+    out["seconds"] = np.array([time.process_time() - begun])
     return out
 
 

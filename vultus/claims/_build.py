@@ -44,16 +44,15 @@ def trained(recipe: Recipe, cache: Path, *, workers: int, progress: Progress) ->
     Returns:
         Its card with the figures measured on the weights as they are stored, and the weights.
     """
-    begun = time.perf_counter()
     arrays = drawn(recipe.train, cache, workers=workers, progress=progress)
-    drawing = time.perf_counter() - begun
     torch.set_num_threads(workers)
+    begun, worked = time.perf_counter(), time.process_time()
     net = _kinds.network(recipe.kind, recipe.net, recipe.seed)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     training = _kinds.Training(recipe, net, arrays)
     stream = _fit.batches(arrays, training.columns, recipe.batch, np.random.default_rng(recipe.seed))
     losses = _fit.fit(training.learns, stream, training, steps=recipe.steps, lr=recipe.lr, progress=progress)
-    spent = time.perf_counter() - begun
+    spent, work = time.perf_counter() - begun, time.process_time() - worked
     data = packed(
         recipe.name, {**_fit.frozen_copy(net), **{k: v.astype(np.float32) for k, v in training.extra.items()}}
     )
@@ -81,7 +80,8 @@ def trained(recipe: Recipe, cache: Path, *, workers: int, progress: Progress) ->
             "loss": recipe.loss_words(),
             "last_loss": round(float(np.mean(losses[-50:])), 4),
             "minutes": round(spent / 60, 2),
-            "minutes_drawing": round(drawing / 60, 2),
+            "processor_minutes": round(work / 60, 2),
+            "processor_minutes_drawing": round(float(arrays["seconds"][0]) / 60, 2),
             "threads": workers,
             "precision": "bfloat16 autocast" if recipe.bf16 else "float32",
             "torch": torch.__version__.split("+")[0],

@@ -21,7 +21,7 @@ from vultus.sim import faces
 __all__ = ["Training", "heads_of", "network"]
 
 _CODES = ("shape", "albedo", "tone", "sex")  # what a person is made of
-_OFF = 0.4  # pixels
+_OFF, _BLOB = 0.4, 3.0  # pixels: how far off points are that are cut at; how wide the wanted heat is
 _RAMP = 0.4  # share of the steps over which the margin grows: from the start it would keep the centers from forming
 
 
@@ -129,11 +129,22 @@ class Training:
         return total
 
     def _points(self, batch: Batch, x: Tensor, located: Any) -> tuple[Tensor, Tensor]:
-        """The true points a little off, as a localization network finds them, and how far off that network is."""
+        """Points to cut at, and the loss of the localization network.
+
+        The points are true ones a little off; later half of them are those that the network finds, as in use.
+        """
         true = batch["points"].view(-1, 5, 2)
-        missed = functional.smooth_l1_loss(located.points(x), true)
+        heat = located.localize(x).float()
+        u, v = located.places(heat)
+        near = -((u - true[..., :1, None]) ** 2 + (v[:, None] - true[..., 1:, None]) ** 2) / (2 * _BLOB**2)
+        wanted = near.flatten(2).softmax(2)
+        found = located.means(heat)
+        missed = functional.smooth_l1_loss(found, true) - (wanted * heat.flatten(2).log_softmax(2)).sum(2).mean()
         off = torch.randn(true.shape, generator=self.generator) * _OFF
-        return true + off + torch.randn((len(true), 1, 2), generator=self.generator) * _OFF, missed
+        points = true + off + torch.randn((len(true), 1, 2), generator=self.generator) * _OFF
+        if self.calls > _RAMP * self.recipe.steps:
+            points = torch.where(torch.rand((len(true), 1, 1), generator=self.generator) < 0.5, found.detach(), points)
+        return points, missed
 
     def _standard(self, batch: Batch, name: str) -> Tensor:
         mean, std = (torch.from_numpy(self.extra[f"{what}.{name}"]) for what in ("mean", "std"))

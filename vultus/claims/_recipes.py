@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vultus.claims._album import Album, code_hash
+from vultus.sim._shards import FORMAT
 from vultus.sim.faces import World
 
 __all__ = ["RECIPES", "Gate", "Recipe"]
@@ -72,8 +73,8 @@ class Recipe:
     bf16: bool = True
 
     def sim(self) -> str:
-        """Hash of the simulator's sources, which stands for its version."""
-        return code_hash("sim")
+        """The simulator's version."""
+        return FORMAT
 
     def loss_words(self) -> str:
         """The loss in words."""
@@ -84,9 +85,8 @@ class Recipe:
 
     def key(self) -> str:
         """20 hex over everything that makes the weights: this recipe, and the sources that draw and train."""
-        words = json.dumps({**asdict(self), "test": None, "gates": None}, sort_keys=True)
+        words = json.dumps([{**asdict(self), "test": None, "gates": None}, FORMAT], sort_keys=True)
         code = code_hash(
-            "sim",
             "recognize/backbones",
             "recognize/losses",
             "recognize/_features.py",
@@ -98,9 +98,9 @@ class Recipe:
 _EASIER = World(yaw_deg=30.0, pitch_deg=10.0, roll_deg=8.0, hats=0.0, eyewear=0.0, beards=0.0)
 """Nearly frontal faces that nothing covers; light, expression, age, hair and background as ever."""
 
-_BASE = Album("base", 0, 1_500, 12, seed=11)
-_JUDGE = Album("judge", 0, 1_500, 14, seed=12)
-_TEST = Album("test", 0, 200, 8, seed=13)
+_BASE = Album("base", 0, 1_000, 10, seed=11)
+_JUDGE = Album("judge", 0, 1_000, 12, seed=12)
+_TEST = Album("test", 0, 200, 6, seed=13)
 _TESTS = {"default": _TEST}
 _FACES_TESTS = {"default": _TEST, "easier": replace(_TEST, world=_EASIER)}
 
@@ -126,15 +126,15 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="f_train",
             kind="recognizer",
-            net={"backbone": "iresnet.10", "widths": [8, 32, 64, 128], "input_hw": [64, 64], "dim": 128},
+            net={"backbone": "iresnet.10", "widths": [16, 32, 64, 128], "input_hw": [48, 48], "dim": 128},
             train=_BASE,
             test=_FACES_TESTS,
             gates=(Gate("easier", "eer", at_most=0.05),),
             seed=1,
-            steps=1_200,
+            steps=900,
             batch=64,
             lr=4e-3,
-            codes=20.0,
+            codes=5.0,
             scale=16.0,
             margin=0.25,
             purpose="Recognizer for losses, conditioning and attacks: differentiable from the picture to the vector.",
@@ -143,15 +143,21 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="f_eval",
             kind="recognizer",
-            net={"backbone": "mobilefacenet", "width": 0.5, "input_hw": [64, 64], "dim": 128},
+            net={
+                "backbone": "mobilefacenet",
+                "width": 0.5,
+                "stages": [[2, 64, 2, 2], [4, 128, 1, 2], [2, 128, 3, 1], [4, 128, 1, 2], [2, 128, 1, 1]],
+                "input_hw": [48, 48],
+                "dim": 128,
+            },
             train=_JUDGE,
             test=_FACES_TESTS,
             gates=(Gate("easier", "eer", at_most=0.02),),
             seed=2,
-            steps=1_200,
+            steps=900,
             batch=64,
             lr=4e-3,
-            codes=20.0,
+            codes=5.0,
             scale=16.0,
             margin=0.25,
             bf16=False,
@@ -162,7 +168,7 @@ RECIPES: dict[str, Recipe] = {
             name="simfeat_train",
             kind="factors",
             net={"kind": "plain", "widths": [12, 24, 48, 96], "hidden": 192, "heads": _FACTORS},
-            train=replace(_BASE, first=0, people=1_000),
+            train=_BASE,
             test=_TESTS,
             gates=_at_least("default", {"pose R^2": 0.8}),
             seed=3,
@@ -176,7 +182,7 @@ RECIPES: dict[str, Recipe] = {
             name="simfeat_judge",
             kind="factors",
             net={"kind": "residual", "widths": [24, 48, 96, 128], "hidden": 256, "heads": _FACTORS},
-            train=replace(_JUDGE, first=0, people=1_000),
+            train=_JUDGE,
             test=_TESTS,
             gates=_at_least("default", {"pose R^2": 0.8}),
             seed=4,
@@ -190,7 +196,7 @@ RECIPES: dict[str, Recipe] = {
             name="parser_sim",
             kind="parser",
             net={"widths": [12, 24, 48, 64]},
-            train=replace(_BASE, people=400, seed=15, parsing=True),
+            train=replace(_BASE, people=300, seed=15, parsing=True),
             test={"default": replace(_TEST, pictures=3, parsing=True)},
             gates=_at_least("default", {"miou": 0.6}),
             seed=5,
@@ -204,10 +210,14 @@ RECIPES: dict[str, Recipe] = {
             name="r3d_sim",
             kind="regressor",
             net={
-                "kind": "residual",
-                "widths": [24, 48, 96, 160],
-                "hidden": 256,
-                "heads": ("shape", "albedo", "expression", "pose", "light"),
+                "face": {
+                    "kind": "residual",
+                    "widths": [32, 64, 128],
+                    "hidden": 256,
+                    "heads": ("shape", "albedo", "expression"),
+                    "size": 48,
+                },
+                "whole": {"kind": "residual", "widths": [16, 32, 64, 96], "hidden": 96, "heads": ("pose", "light")},
             },
             train=_BASE,
             test=_TESTS,

@@ -58,13 +58,21 @@ class Located(nn.Module):
 
     def points(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) normalized pictures -> (N, 5, 2) pixels, center coordinates."""
-        maps = self.localize(x).float()
-        n, k, h, w = maps.shape
-        share = maps.flatten(2).softmax(2).view(n, k, h, w)
-        step_y, step_x = self.input_hw[0] / h, self.input_hw[1] / w
-        u = (torch.arange(w, dtype=share.dtype) + 0.5) * step_x - 0.5
-        v = (torch.arange(h, dtype=share.dtype) + 0.5) * step_y - 0.5
+        return self.means(self.localize(x))
+
+    def means(self, heat: Tensor) -> Tensor:
+        """(N, 5, h, w) heat maps, as logits -> (N, 5, 2) mean places in pixels, center coordinates."""
+        wide = heat if heat.dtype == torch.float64 else heat.float()
+        share = wide.flatten(2).softmax(2).view(heat.shape)
+        u, v = self.places(heat)
         return torch.stack([(share.sum(2) * u).sum(2), (share.sum(3) * v).sum(2)], 2)
+
+    def places(self, heat: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the cells of heat maps lie: (w,) and (h,) pixels, center coordinates."""
+        h, w = heat.shape[2:]
+        u = (torch.arange(w, dtype=torch.float32) + 0.5) * (self.input_hw[1] / w) - 0.5
+        v = (torch.arange(h, dtype=torch.float32) + 0.5) * (self.input_hw[0] / h) - 0.5
+        return u, v
 
     def cut(self, x: Tensor, points: Tensor) -> Tensor:
         """Crops in which the points lie as in the template, differentiable in pictures and points.
