@@ -6,7 +6,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -113,7 +113,8 @@ def measured(
     Raises:
         StoreError: if a person of a test is one it was trained on.
     """
-    model = opened(card, {name: np.asarray(a, np.float32) for name, a in unpack(data)[0].items()})
+    whole = replace(card, figures={})  # what is withheld for its figures is measured too
+    model = opened(whole, {name: np.asarray(a, np.float32) for name, a in unpack(data)[0].items()})
     out: Figures = {}
     for name, album in tests.items():
         if set(album.seeds()) & set(card.train_ids):
@@ -175,7 +176,7 @@ def opened(card: FixtureCard, arrays: Mapping[str, NDArray[np.float32]]) -> Any:
         return _models.FaceParser(cast(_nets.ParserNet, net), card.space, words)
     numbers = {name: array for name, array in arrays.items() if name.startswith(("mean.", "std."))}
     kind = _models.FactorJudge if card.name.endswith("_judge") else _models.FactorModel
-    return kind(cast(_nets.FactorNet, net), card.name, card.space, words, numbers)
+    return kind(cast(_nets.FactorNet, net), card.name, card.space, words, numbers, card.withheld())
 
 
 def _fill(name: str, net: nn.Module, arrays: Mapping[str, NDArray[np.float32]]) -> None:

@@ -18,7 +18,9 @@ from vultus.io.files import read_bytes, write_bytes
 from vultus.io.tensors import pack, unpack
 from vultus.types import Metric
 
-__all__ = ["FixtureCard", "figure_entries", "packed", "read_card", "read_weights", "write"]
+__all__ = ["FixtureCard", "figure_entries", "gated", "packed", "read_card", "read_weights", "write"]
+
+Figures = dict[str, dict[str, dict[str, Any]]]
 
 MAX_BYTES = 5_000_000
 _MAX_CARD = 1 << 20
@@ -75,24 +77,44 @@ class FixtureCard:
             if not entry.get("passed", True)
         ]
 
+    def withheld(self) -> dict[str, str]:
+        """Heads of a factor net or regressor that do not pass their gate -> the sentence with the number."""
+        if self.kind not in ("factors", "regressor"):
+            return {}
+        return {sentence.split()[0]: sentence for sentence in self.failures()}
+
     def refuse_below_gate(self) -> None:
-        """Raises Refused, with the numbers, if a gate is not passed."""
-        failures = self.failures()
+        """Raises Refused, with the numbers, if a gate is not passed; of many heads only those are withheld."""
+        failures = [] if self.withheld() else self.failures()
         if failures:
             raise Refused(f"{self.name}: expected a fixture above its gates, but {'; '.join(failures)}: build it anew")
 
 
-def figure_entries(recipe: Recipe, figures: Mapping[str, Mapping[str, Metric]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Measured figures as they stand on the card, with the gates of the recipe."""
-    gates = {(gate.test, gate.figure): gate for gate in recipe.gates}
-    out: dict[str, dict[str, dict[str, Any]]] = {}
+def figure_entries(recipe: Recipe, figures: Mapping[str, Mapping[str, Metric]]) -> Figures:
+    """Measured figures as they stand on a card, with the gates of the recipe."""
+    out: Figures = {}
     for test, found in figures.items():
         for name, metric in found.items():
             entry = {key: value for key, value in asdict(metric).items() if value not in ("", None)}
             entry = {key: round(value, 5) if isinstance(value, float) else value for key, value in entry.items()}
+            out.setdefault(test, {})[name] = entry
+    return gated(recipe, out)
+
+
+def gated(recipe: Recipe, figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figures:
+    """The figures of a card under the gates of a recipe, whatever gates they had.
+
+    Raises:
+        StoreError: if a gate has no figure.
+    """
+    gates = {(gate.test, gate.figure): gate for gate in recipe.gates}
+    out: Figures = {}
+    for test, found in figures.items():
+        for name, old in found.items():
+            entry = {key: value for key, value in old.items() if key not in ("gate", "passed")}
             gate = gates.pop((test, name), None)
             if gate is not None:
-                entry |= {"gate": gate.words(), "passed": gate.passed(float(metric.value or 0.0))}
+                entry |= {"gate": gate.words(), "passed": gate.passed(float(entry["value"]))}
             out.setdefault(test, {})[name] = entry
     if gates:
         raise StoreError(f"{recipe.name}: expected a figure for every gate, got none for {sorted(gates)}")

@@ -84,7 +84,10 @@ class Training:
             _nets.start(self.learns["codes"], self.generator)
         elif recipe.kind == "regressor":
             self.columns = ("image", "points", *recipe.net["face"]["heads"], *recipe.net["whole"]["heads"])
-        elif recipe.kind != "parser":
+        elif recipe.kind == "parser":
+            seen = np.bincount(arrays["parsing"].ravel(), minlength=len(faces.LABELS)) / arrays["parsing"].size
+            self.rare = torch.from_numpy(np.clip(0.03 / np.sqrt(seen + 1e-6), 0.05, 1.0).astype(np.float32))
+        else:
             self.columns = ("image", *recipe.net["heads"])
         for name in self.columns:
             if name in NUMBERS and name != "points":
@@ -100,7 +103,7 @@ class Training:
                 return self._of_people(batch)
             if self.recipe.kind == "parser":
                 logits = self.net(batch["image"]).float()
-                return functional.cross_entropy(logits, batch["parsing"].long())
+                return functional.cross_entropy(logits, batch["parsing"].long(), self.rare)
             total = torch.zeros(())
             if self.recipe.kind == "regressor":
                 points, total = self._points(batch, 2 * batch["image"] - 1, self.net.located)
@@ -109,9 +112,9 @@ class Training:
                 out = self.net(batch["image"])
         for name, value in out.items():
             if name in CATEGORIES:
-                total = total + 0.3 * functional.cross_entropy(value.float(), batch[name])
+                total = total + 0.5 * functional.cross_entropy(value.float(), batch[name])
             else:
-                total = total + functional.smooth_l1_loss(value.float(), self._standard(batch, name), beta=0.5)
+                total = total + functional.mse_loss(value.float(), self._standard(batch, name))
         return total
 
     def _of_people(self, batch: Batch) -> Tensor:

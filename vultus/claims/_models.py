@@ -63,20 +63,28 @@ class FactorModel(nn.Module):
         space: name + "@" + first 12 hex of the weights' sha256.
         train_data: in words.
         numbers: mean and deviation of every head of numbers, as `mean.NAME` and `std.NAME`.
+        withheld: heads that are not answered, because they are below their gate -> why.
     """
 
     differentiable = True
 
     def __init__(
-        self, net: _nets.FactorNet, name: str, space: str, train_data: str, numbers: Mapping[str, NDArray[np.float32]]
+        self,
+        net: _nets.FactorNet,
+        name: str,
+        space: str,
+        train_data: str,
+        numbers: Mapping[str, NDArray[np.float32]],
+        withheld: Mapping[str, str],
     ) -> None:
         super().__init__()
         self.net = net.eval().requires_grad_(False)
-        self.name, self.space, self.train_data = name, space, train_data
+        self.name, self.space, self.train_data, self.withheld = name, space, train_data, dict(withheld)
         self._numbers = {key: torch.from_numpy(np.array(value, np.float32)) for key, value in numbers.items()}
         self.schema: dict[str, tuple[str, ...] | int] = {
             head: faces.CHOICES[head] if head in CATEGORIES else layer.out_features  # type: ignore[misc]
             for head, layer in net.heads.items()
+            if head not in withheld
         }
 
     def __repr__(self) -> str:
@@ -108,11 +116,11 @@ class FactorModel(nn.Module):
         Raises:
             InputError: if shape or type is another.
         """
-        out = self.net(_checked(x))
+        out = {head: value for head, value in self.net(_checked(x)).items() if head not in self.withheld}
         for head in out:
             if f"mean.{head}" in self._numbers:
                 out[head] = out[head] * self._numbers[f"std.{head}"] + self._numbers[f"mean.{head}"]
-        return dict(out)
+        return out
 
     @torch.no_grad()
     def predict(self, crops: U8) -> dict[str, F32]:

@@ -187,6 +187,7 @@ def build(name: str, *, out: Path | None = None, workers: int = 2, progress: Any
     else:
         about, data = _build.trained(recipe, cache / "pictures", workers=workers, progress=progress or _silent)
         _cards.write(place, about, data)
+    about = replace(about, figures=_cards.gated(recipe, about.figures))  # gates are no part of what was trained
     if out is not None:
         _cards.write(out, about, read_bytes(place / f"{name}.safetensors", _cards.MAX_BYTES))
     return about
