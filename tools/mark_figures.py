@@ -8,15 +8,19 @@
     python tools/mark_figures.py write                         the table of docs/guides/provenance.md
     python tools/mark_figures.py check                         exit 1 when the table is not what `write` would write
 
-The first four replace their own part of the file. A picture counts as survived only when all 64 bits come back.
+The first four add to their own part of the file, where it is of the same commit, and replace it otherwise; several may
+run at once, with other people each (--first). --minutes ends one early. A picture counts as survived only when all 64
+bits come back.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,21 +146,44 @@ def survival(pictures: Iterator[U8]) -> dict[str, Any]:
             spent[1] += time.process_time() - start
             found[name].append(said == payload)
             wrong += said is not None and said != payload
-        if count % 20 == 19:
+        if count % 10 == 9:
             print(count + 1, {name: sum(got) for name, got in found.items() if not all(got)}, flush=True)
-    survived = {
-        name: dict(
-            zip(("value", "low", "high", "n"), (np.mean(got), *wilson(sum(got), len(got)), len(got)), strict=True)
-        )
-        for name, got in found.items()
-    }
     tried = sum(map(len, found.values()))
     return {
         "psnr_db": {"smallest": min(psnr), "mean": float(np.mean(psnr))},
-        "survived": survived,
+        "survived": {name: _counted(sum(got), len(got)) for name, got in found.items()},
         "wrong_payloads": wrong,
         "cpu_ms": {"embed": 1e3 * spent[0] / len(psnr), "detect_mean_over_attacks": 1e3 * spent[1] / tried},
     }
+
+
+def _counted(k: int, n: int) -> dict[str, float]:
+    low, high = wilson(k, n) if n else (0.0, 1.0)
+    return {"k": int(k), "n": n, "value": k / max(n, 1), "low": low, "high": high}
+
+
+def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Two results of `survival` on different pictures as one."""
+    n = [part["survived"]["nothing"]["n"] for part in (one, other)]
+    mean = float(np.average([part["psnr_db"]["mean"] for part in (one, other)], weights=n))
+    return {
+        "psnr_db": {"smallest": min(part["psnr_db"]["smallest"] for part in (one, other)), "mean": mean},
+        "survived": {
+            name: _counted(*(one["survived"][name][key] + other["survived"][name][key] for key in ("k", "n")))
+            for name in one["survived"]
+        },
+        "wrong_payloads": one["wrong_payloads"] + other["wrong_payloads"],
+        "cpu_ms": one["cpu_ms"],
+    }
+
+
+def _until(pictures: Iterator[U8], minutes: float) -> Iterator[U8]:
+    """Pictures until the time is over."""
+    end = time.monotonic() + 60 * minutes
+    for picture in pictures:
+        yield picture
+        if time.monotonic() > end:
+            return
 
 
 def judged(count: int) -> dict[str, Any]:
@@ -188,21 +215,21 @@ def judged(count: int) -> dict[str, Any]:
     return out
 
 
-def unmarked(pictures: int, keys: int) -> dict[str, Any]:
+def unmarked(pictures: Iterator[U8], keys: int) -> dict[str, Any]:
     """Detections in pictures that hold no mark, each looked at with several keys."""
     alarms, highest, start = 0, [], time.process_time()
-    for number, picture in enumerate(simulated(pictures, first=1_000_000)):
+    for number, picture in enumerate(pictures):
         for key in range(keys):
             found, z = mark.detect(picture, f"key {number % 7} {key}".encode())
             alarms += found is not None
             highest.append(z)
-        if number % 100 == 99:
+        if number % 20 == 19:
             print(number + 1, alarms, f"{max(highest):.2f}", f"{time.process_time() - start:.0f} s", flush=True)
-    count = pictures * keys
+    count = len(highest)
     return {
         "false_detections": alarms,
         "trials": count,
-        "pictures": pictures,
+        "pictures": count // keys,
         "keys": keys,
         "upper_95": rule_of_three(count) if alarms == 0 else wilson(alarms, count)[1],
         "null_model_at_most": 9e-7,
@@ -271,6 +298,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("part", choices=("sim", "real", "judge", "unmarked", "picture", "write", "check"))
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--keys", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="sim: the first person's seed")
+    parser.add_argument("--minutes", type=float, default=1e6)
     args = parser.parse_args(argv)
     kept = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     if args.part == "picture":
@@ -281,22 +310,39 @@ def main(argv: list[str] | None = None) -> None:
         return
     if args.part == "check":
         sys.exit(None if PAGE.read_text(encoding="utf-8") == page(kept) else f"{PAGE}: run tools/mark_figures.py write")
-    made: Any
+    made: dict[str, Any]
     if args.part == "sim":
-        made = survival(simulated(args.pictures))
+        made = survival(_until(simulated(args.pictures, args.first), args.minutes))
     elif args.part == "real":
         sets = photographs(args.pictures)
-        made = {name: survival(images.read(p).pixels for p in paths) for name, paths in sets.items()}
+        made = {
+            name: survival(_until((images.read(p).pixels for p in paths), args.minutes / len(sets)))
+            for name, paths in sets.items()
+        }
     elif args.part == "judge":
         made = judged(args.pictures)
     else:
-        made = unmarked(args.pictures, args.keys)
-    kept = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
-    kept = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}  # other parts may have run meanwhile
-    kept[args.part] = {"measured": made, "commit": commit(), "command": f"tools/mark_figures.py {args.part}"}
-    kept[args.part]["command"] += f" --pictures {args.pictures}" + f" --keys {args.keys}" * (args.part == "unmarked")
+        made = unmarked(_until(simulated(args.pictures, 1_000_000), args.minutes), args.keys)
+    words = {name: value for name, value in vars(args).items() if value != parser.get_default(name)}
+    keep(
+        args.part,
+        made,
+        " ".join(f"{value}" if name == "part" else f"--{name} {value}" for name, value in words.items()),
+    )
+
+
+def keep(part: str, made: dict[str, Any], words: str) -> None:
+    """Write a part of the file; one at a time."""
     FILE.parent.mkdir(parents=True, exist_ok=True)
-    FILE.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
+    with open(Path(tempfile.gettempdir()) / "vultus-mark-figures.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+        before = kept.get(part)
+        command = f"tools/mark_figures.py {words}"
+        if part == "sim" and before and before["commit"] == commit():
+            made, command = _together(before["measured"], made), f"{before['command']}; {command}"
+        kept[part] = {"measured": made, "commit": commit(), "command": command}
+        FILE.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
