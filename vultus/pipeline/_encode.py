@@ -180,6 +180,8 @@ def _loaded(part: str, verb: str, name: str, **options: Any) -> Any:
     found = catalogue.row(name)
     able = [row.name for row in catalogue.rows().values() if row.room.split(".")[0] == _ROOMS[part]]
     if found.name in able:
+        if not found.weights:  # no network, no threads
+            options.pop("threads", None)
         loaded = catalogue.load(name, **options)
         if hasattr(loaded, verb):
             return loaded

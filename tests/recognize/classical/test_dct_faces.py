@@ -8,6 +8,7 @@ from scipy import fft
 
 from vultus.errors import InputError
 from vultus.ops.dct import rgb_to_ycbcr
+from vultus.pipeline._encode import load_embedder
 from vultus.recognize.classical.dct_faces import DctRecognizer
 from vultus.testing.pictures import drawn_crops
 
@@ -137,6 +138,10 @@ def test_vectors_compare_as_squared_distances(faces):
     expected = 1 - (one.compare(crops[:6]) ** 2).mean(axis=0) / 2
     np.testing.assert_allclose(vectors @ vectors.T, expected, atol=1e-6)
     assert DctRecognizer(k_local=23).space != DctRecognizer().space == DctRecognizer().space
+
+
+def test_a_pipeline_takes_methods_without_networks():
+    assert [load_embedder(name, 2).dim for name in ("dct_faces", "dwt_faces")] == [64 + 4 * 24, 16 * 16]
 
 
 @pytest.mark.parametrize(
