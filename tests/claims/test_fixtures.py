@@ -16,6 +16,7 @@ from vultus.claims._album import Album
 from vultus.claims._recipes import RECIPES, Gate
 from vultus.errors import HashMismatch, MissingExtra, MissingWeights, Refused, StoreError, UnknownMethod, WeightsError
 from vultus.sim import faces
+from vultus.testing.contracts import checks
 
 WEIGHTS = Path(fixtures.__file__).with_name("weights")
 PEOPLE = 12
@@ -96,6 +97,12 @@ def test_f_train_has_gradients_and_f_eval_has_none(crops):
     same = (made.vec[::2] * made.vec[1::2]).sum(1)
     other = (made.vec[::2] * np.roll(made.vec[1::2], 1, axis=0)).sum(1)
     assert same.mean() > other.mean() + 0.2
+
+
+@pytest.mark.parametrize("build", [fixtures.f_train, fixtures.f_eval])
+@pytest.mark.parametrize("check", [c for c in checks("embedder") if c.__name__ != "shows_its_parameters"])
+def test_recognizers_keep_the_contract_of_embedders(build, check):
+    check(build)
 
 
 def test_factor_nets_name_what_they_see(crops):
