@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,3 +24,10 @@ def test_the_lines_run():
     for block in blocks:
         exec(block, given)
     assert given["made"].labels.shape == (900,)
+
+
+def test_the_figures_are_those_that_were_measured():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/clustering.py"), "check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
