@@ -14,6 +14,7 @@ import pytest
 
 from vultus.cli.__main__ import EXIT_CODES, main
 
+ROOT = Path(__file__).parents[2]
 PLANTED = Path(__file__).with_name("planted.py")
 
 
@@ -81,6 +82,8 @@ def test_all_claims_are_listed(vultus):
     code, out, _ = vultus("--list", "--json")
     assert code == 0
     assert all(entry["summary"] for entry in json.loads(out))
+    known = {path.name.split(".")[0] for path in (ROOT / "vultus/claims/results").glob("*.nano.json")}
+    assert {entry["name"] for entry in json.loads(out) if entry["status"]} == known, "not the paper's main claim alone"
     assert vultus("--list")[0] == 0
 
 

@@ -15,6 +15,7 @@ from vultus.claims._claim import SCALES, Claim, ClaimResult, claim, claims, find
 from vultus.claims._context import Context, OverBudget
 from vultus.claims._keeping import keep, page, write_papers
 from vultus.claims._picture import SIM
+from vultus.claims._results import results
 from vultus.claims._run import Outcome, run
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "find",
     "keep",
     "page",
+    "results",
     "run",
     "write_papers",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from vultus.claims._claim import SCALES
 from vultus.errors import InputError
 
-__all__ = ["COMMITTED", "newest", "read", "written"]
+__all__ = ["COMMITTED", "newest", "read", "results", "written"]
 
 COMMITTED = Path(__file__).with_name("results")
 _NEEDED = ("claim", "paper", "status", "why", "scale", "seeds", "minutes", "effect", "date", "commit", "device")
@@ -43,3 +43,10 @@ def newest(documents: Iterable[Mapping[str, Any]], name: str) -> Mapping[str, An
     """The result that speaks for a claim: the newest at nano or mini; tiny never does."""
     mine = [d for d in documents if d["claim"] == name and d["scale"] != SCALES[0]]
     return max(mine, key=lambda d: (d["date"], SCALES.index(d["scale"])), default=None)
+
+
+def results() -> dict[str, Mapping[str, Any]]:
+    """Name of a claim -> the committed result that speaks for it; claims without one are left out."""
+    documents = [document for _, document in written(COMMITTED)]
+    found = {name: newest(documents, name) for name in dict.fromkeys(str(d["claim"]) for d in documents)}
+    return {name: document for name, document in found.items() if document is not None}

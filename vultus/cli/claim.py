@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from vultus import catalogue, claims
+from vultus import claims
 from vultus.claims import Claim, Outcome
 from vultus.cli import _options, _output
 from vultus.errors import InputError, VultusError
@@ -145,8 +145,8 @@ def _progress(name: str) -> tuple[Callable[[int, int, str], None] | None, Callab
 
 def _list(args: argparse.Namespace) -> int:
     known = claims.claims().values()
-    papers = {paper.claim: paper for paper in catalogue.papers() if paper.claim}
-    said = {claim.name: papers[claim.name].status if claim.name in papers else "" for claim in known}
+    results = claims.results()
+    said = {claim.name: str(results[claim.name]["status"]) if claim.name in results else "" for claim in known}
     if args.json:
         keys = ("name", "paper", "scale", "minutes", "seeds", "summary")
         rows = [{key: getattr(claim, key) for key in keys} | {"status": said[claim.name]} for claim in known]
