@@ -244,6 +244,8 @@ def recordio(
 ) -> RecordDataset:
     """Open a set; the index and the head of every record are read, and no picture.
 
+    Without an index the whole file is read once, and records are numbered as they come.
+
     Args:
         path: the .rec file, or the folder that holds `train.rec`.
         name: of the set; None takes the folder's.
