@@ -304,9 +304,11 @@ class ClassCenters(nn.Module):
         index = self._draw(local)
         self._index, self._open = index, True
         self.rows.grad = None
-        self.rows.data = self.store[index]
+        self.rows.data = self.store.index_select(0, index)
         if self._kept:
-            self._optimizer.state[self.rows].update({name: kept[index] for name, kept in self._kept.items()})
+            self._optimizer.state[self.rows].update(
+                {name: kept.index_select(0, index) for name, kept in self._kept.items()}
+            )
         # A leaf of its own: the parameter changes its size from step to step, which a graph that still lives minds.
         leaf = self.rows.detach().requires_grad_()
         draw = self._draws
@@ -339,12 +341,12 @@ class ClassCenters(nn.Module):
         """After a step: rows and what the optimizer knows of them go back to where the next draw finds them."""
         if self._index is None or self._optimizer is None or self.rows.grad is None:
             return
-        self.store[self._index] = self.rows
+        self.store.index_copy_(0, self._index, self.rows)
         for name, value in self._optimizer.state.get(self.rows, {}).items():
             if isinstance(value, Tensor) and value.shape == self.rows.shape:
                 if name not in self._kept:
                     self._kept[name] = torch.zeros_like(self.store, dtype=value.dtype)
-                self._kept[name][self._index] = value
+                self._kept[name].index_copy_(0, self._index, value)
         self._open = False
 
     def _hand_over(self) -> None:
