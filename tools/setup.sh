@@ -36,7 +36,7 @@ rm -f .venv/.ready
 
 # An environment that was interrupted while it was made, or whose Python is gone, is made anew.
 .venv/bin/python -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv --clear .venv
-echo "setup: installing into .venv what vultus, its tests and its demo need (about 2 GB on disk)" >&2
+echo "setup: installing into .venv what vultus, its tests and its demo need (about 2.6 GB on disk)" >&2
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt || {
     echo "setup: pip could not install everything; see above, and run make again when that is mended" >&2
     exit 1

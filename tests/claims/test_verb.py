@@ -92,7 +92,11 @@ def test_ctrl_c_and_again_goes_on_from_the_last_finished_step(tmp_path):
     words = [sys.executable, "-m", "vultus.cli", "claim", f"{PLANTED}:slow", "--json", "--out", str(tmp_path / "o")]
     env = {**os.environ, "PLANTED": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     ran = tmp_path / "ran"
-    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A shell that runs the tests in the background hands on that SIGINT is ignored.
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(
+        words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heeds
+    ) as process:
         try:
             deadline = time.monotonic() + 60
             while not (ran.is_file() and "two" in ran.read_text()):
