@@ -78,13 +78,14 @@ def test_progress_is_a_line_on_a_terminal(vultus, tmp_path, monkeypatch):
     assert err.endswith("\r\x1b[2K"), "the line is wiped at the end"
 
 
-def test_all_claims_are_listed(vultus):
+def test_all_claims_are_listed(vultus, tmp_path):
     code, out, _ = vultus("--list", "--json")
     assert code == 0
     assert all(entry["summary"] for entry in json.loads(out))
     known = {path.name.split(".")[0] for path in (ROOT / "vultus/claims/results").glob("*.nano.json")}
     assert {entry["name"] for entry in json.loads(out) if entry["status"]} == known, "not the paper's main claim alone"
-    assert vultus("--list")[0] == 0
+    assert vultus("--list", "--page", tmp_path / "page.html")[0] == 0
+    assert all(name in (tmp_path / "page.html").read_text("utf-8") for name in known)
 
 
 def test_ctrl_c_and_again_goes_on_from_the_last_finished_step(tmp_path):

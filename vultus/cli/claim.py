@@ -60,6 +60,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the claims; one that cannot run does not stop the others."""
     if args.list:
+        if args.page:
+            _files(args, [])
         return _list(args)
     chosen = _chosen(args)
     if args.out is not None:
