@@ -36,6 +36,14 @@ class BlockMeans(nn.Module):
         return features_of(grid.flatten(1), grid, {name: grid for name in maps})
 
 
+class Keep(BlockMeans):
+    """Remembers the last crops it saw."""
+
+    def forward(self, x, maps=()):
+        self.seen = x
+        return super().forward(x, maps)
+
+
 class Smooth(nn.Module):
     """A small smooth network whose gradient is not constant."""
 
@@ -118,24 +126,70 @@ def test_known_points_cut_the_crop_of_the_aligner():
     five = np.array([[[60.0, 62.0], [98.0, 64.0], [79.0, 84.0], [62.0, 104.0], [96.0, 106.0]]], np.float32)
     matrix = warp.similarities(five, warp.template("arcface112", (112, 112)))[0]
     want = warp.warp(big, matrix, (112, 112))
-    seen = []
-
-    class Keep(BlockMeans):
-        def forward(self, x, maps=()):
-            seen.append(x)
-            return super().forward(x, maps)
-
-    embedder(Keep(), crop="known_points")(tensor(big[None]), points=torch.from_numpy(five))
-    got = (seen[0][0].permute(1, 2, 0).numpy() + 1) * 127.5
+    net = Keep()
+    embedder(net, crop="known_points")(tensor(big[None]), points=torch.from_numpy(five))
+    got = (net.seen[0].permute(1, 2, 0).numpy() + 1) * 127.5
     assert np.abs(got - want).mean() < 1.0
 
 
+def places_seen(hw, *, margin=0.0, **given):
+    """(112, 112, 2): which place of a picture each pixel of its crop shows, read off two ramps; black is NaN."""
+    v, u = torch.meshgrid(*(torch.arange(float(side)) for side in hw), indexing="ij")
+    ramps = torch.stack([0.1 + 0.8 * u / hw[1], 0.1 + 0.8 * v / hw[0], torch.ones_like(u)])[None]
+    net, crop = Keep(), "known_box" if "boxes" in given else "known_points"
+    card = replace(CARD, crop=CropSpec("box" if crop == "known_box" else "arcface112", (112, 112), margin))
+    embedder(net, card=card, crop=crop)(ramps, **{name: torch.tensor(value) for name, value in given.items()})
+    seen = ((net.seen[0] + 1) / 2).permute(1, 2, 0).numpy()
+    return np.where(seen[..., 2:] > 0.5, (seen[..., :2] - 0.1) / 0.8 * np.array(hw)[::-1], np.nan)
+
+
+PIXELS = np.stack(np.meshgrid(np.arange(112.0), np.arange(112.0)), axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("box", "margin"),
+    [
+        ((100.0, 60.0, 212.0, 172.0), 0.0),  # pixel by pixel
+        ((130.0, 90.0, 171.0, 140.0), 0.1),  # enlarged
+        ((80.0, 30.0, 280.0, 270.0), 0.02),  # shrunk, by means first
+    ],
+)
+def test_a_known_box_is_cut_out_as_a_square_around_its_middle(box, margin):
+    """Edge coordinates: the crop's first pixel begins where the square does."""
+    side = max(box[2] - box[0], box[3] - box[1]) * (1 + 2 * margin)
+    corner = np.array([box[0] + box[2], box[1] + box[3]]) / 2 - side / 2
+    want = corner + (PIXELS + 0.5) * side / 112 - 0.5
+    np.testing.assert_allclose(places_seen((301, 402), margin=margin, boxes=[box]), want, atol=0.05)
+
+
+def test_beyond_the_picture_is_black():
+    seen = places_seen((150, 150), boxes=[(-28.0, 40.0, 28.0, 96.0)])
+    assert np.isnan(seen[:, :55]).all()
+    np.testing.assert_allclose(seen[:, 57:, 0], (PIXELS[:, 57:, 0] + 0.5) / 2 - 28.5, atol=0.05)
+
+
+@pytest.mark.parametrize("scale", [0.8, 2.4])
+def test_known_points_turn_and_shrink_about_the_right_place(scale):
+    """Also where the picture is averaged first; its sides are no multiples of the factor."""
+    turn = scale * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+    shift = np.array([200.0, 190.0]) - turn @ np.array([55.5, 55.5])
+    five = (warp.template("arcface112", (112, 112)) @ turn.T + shift).astype(np.float32)
+    np.testing.assert_allclose(places_seen((383, 402), points=five[None]), PIXELS @ turn.T + shift, atol=0.05)
+
+
+def test_crops_of_another_precision():
+    """Weights in double precision, as where gradients are checked."""
+    crops = pictures(3, 112)
+    net = embedder().double()
+    np.testing.assert_allclose(net.embed(crops).vec, embedder().embed(crops).vec, atol=1e-6)
+
+
 def test_a_large_picture_is_averaged_not_sampled():
-    checker = np.indices((448, 448)).sum(0)[..., None].repeat(3, 2) % 2 * 255
-    big = tensor(checker.astype(np.uint8)[None])
+    stripes = np.tile(np.array((0, 255, 255, 0), np.uint8)[:, None], (112, 448))  # sampling sees the white ones alone
+    big = tensor(stripes[None, ..., None].repeat(3, 3))
     box = torch.tensor([[0.0, 0.0, 448.0, 448.0]])
     for net, given in ((embedder(), {}), (embedder(crop="known_box"), {"boxes": box})):
-        assert net(big, **given).raw.abs().max() < 0.05  # gray; sampling would give black or white
+        assert net(big, **given).raw.abs().max() < 0.05  # gray
 
 
 def test_it_stays_frozen():

@@ -110,6 +110,10 @@ class DiffEmbedder(nn.Module):
             crops = torch.cat(
                 [_cut(x[i : i + 1], m, self.input_hw) for i, m in enumerate(self._matrices(given, len(x)))]
             )
+        return self._seen(crops, maps)
+
+    def _seen(self, crops: Tensor, maps: Sequence[str] = ()) -> FeatureOut:
+        """Crops of `input_hw` in [0, 1], in the card's order of channels and normalized -> what the backbone says."""
         if self.card.channel_order == "BGR":
             crops = crops.flip(1)
         mean, std = self.get_buffer("mean").to(crops.dtype), self.get_buffer("std").to(crops.dtype)
@@ -155,15 +159,12 @@ class DiffEmbedder(nn.Module):
             came = f"{crops.dtype} {crops.shape}" if isinstance(crops, np.ndarray) else type(crops).__name__
             raise InputError(f"crops: expected uint8 RGB of shape (N, {', '.join(map(str, want))}), got {came}")
         vec, norm = np.zeros((len(crops), self.dim), np.float32), np.zeros(len(crops), np.float32)
-        mode, self.mode = self.mode, "whole"
-        try:
-            for first in range(0, len(crops), 128):
-                part = torch.from_numpy(np.ascontiguousarray(crops[first : first + 128])).permute(0, 3, 1, 2)
-                out = self(part.float() / 255)
-                vec[first : first + 128] = out.unit.numpy()
-                norm[first : first + 128] = out.norm[:, 0].numpy()
-        finally:
-            self.mode = mode
+        like = self.get_buffer("mean")  # where the weights are, and of their precision
+        for first in range(0, len(crops), 128):
+            part = torch.from_numpy(np.ascontiguousarray(crops[first : first + 128])).permute(0, 3, 1, 2)
+            out = self._seen(_resized(part.to(like) / 255, self.input_hw))
+            vec[first : first + 128] = out.unit.cpu().numpy()
+            norm[first : first + 128] = out.norm[:, 0].cpu().numpy()
         return Embedded(vec, self.space, norm)
 
 
