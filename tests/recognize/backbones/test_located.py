@@ -69,6 +69,20 @@ def test_points_are_the_means_of_the_heat_maps():
     np.testing.assert_allclose(net.points(torch.zeros(1, 3, 64, 64))[0], want, atol=1e-4)
 
 
+def test_a_picture_that_is_not_square_and_what_lies_beyond_its_edge():
+    """Two ramps: each pixel of the crop says which place it shows; beyond the edge it shows the edge."""
+    net, (v, u) = located(input_hw=(64, 96)), torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij")
+    shares = torch.tensor(((0.354, 0.406), (0.646, 0.406), (0.5, 0.573), (0.385, 0.729), (0.615, 0.729)))
+    points = (shares * 30 + torch.tensor((50.0, 44.0)))[None] - 0.5  # a square of 30 pixels, from row 44 on
+    crop = net.cut(torch.stack([u, v, u])[None], points)[0]
+    along = torch.arange(24.0) * 30 / 24 + 30 / 48 - 0.5
+    torch.testing.assert_close(crop[0], (50 + along).expand(24, 24), rtol=0, atol=1e-3)
+    torch.testing.assert_close(crop[1], (44 + along).clamp(max=63)[:, None].expand(24, 24), rtol=0, atol=1e-3)
+    heat = torch.full((1, 5, 16, 24), -40.0)
+    heat[0, :, 3, 21] = 40.0
+    torch.testing.assert_close(net.means(heat), torch.tensor((85.5, 13.5)).expand(1, 5, 2))
+
+
 def test_a_turned_and_larger_face_gives_the_same_crop():
     """What the alignment is for: moving the points with the picture does not change the crop."""
     net = located()
@@ -106,6 +120,13 @@ def test_it_learns_where_a_spot_is():
         optimizer.step()
         losses.append(float(missed.detach()))
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_it_works_where_its_weights_are():
+    """Whatever it makes on the way is made on the device of the picture; "meta" minds, as a graphics card does."""
+    net = located().to("meta")
+    x = torch.zeros(2, 3, 64, 64, device="meta")
+    assert net(x).raw.device.type == net.points(x).device.type == "meta"
 
 
 def test_refusals():

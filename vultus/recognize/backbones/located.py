@@ -70,8 +70,8 @@ class Located(nn.Module):
     def places(self, heat: Tensor) -> tuple[Tensor, Tensor]:
         """Where the cells of heat maps lie: (w,) and (h,) pixels, center coordinates."""
         h, w = heat.shape[2:]
-        u = (torch.arange(w, dtype=torch.float32) + 0.5) * (self.input_hw[1] / w) - 0.5
-        v = (torch.arange(h, dtype=torch.float32) + 0.5) * (self.input_hw[0] / h) - 0.5
+        u = (torch.arange(w, dtype=torch.float32, device=heat.device) + 0.5) * (self.input_hw[1] / w) - 0.5
+        v = (torch.arange(h, dtype=torch.float32, device=heat.device) + 0.5) * (self.input_hw[0] / h) - 0.5
         return u, v
 
     def cut(self, x: Tensor, points: Tensor) -> Tensor:
@@ -85,15 +85,17 @@ class Located(nn.Module):
             (N, 3, h, w) of the backbone's size; the picture's edge goes on outside it.
         """
         height, width = self.crop_hw
-        size = torch.tensor((width, height), dtype=points.dtype)
-        goal = torch.tensor(_TEMPLATE, dtype=points.dtype) * size - 0.5
+        size = points.new_tensor((width, height))
+        goal = points.new_tensor(_TEMPLATE) * size - 0.5
         middle, d = points.mean(1), goal - goal.mean(0)
         s = points - middle[:, None]
         spread = (d**2).sum()
         real = (d * s).sum((1, 2)) / spread  # crop to picture: a rotation and scale as one complex number
         imag = (d[:, 0] * s[..., 1] - d[:, 1] * s[..., 0]).sum(1) / spread
         v, u = torch.meshgrid(
-            torch.arange(height, dtype=points.dtype), torch.arange(width, dtype=points.dtype), indexing="ij"
+            torch.arange(height, dtype=points.dtype, device=points.device),
+            torch.arange(width, dtype=points.dtype, device=points.device),
+            indexing="ij",
         )
         u, v = u - goal.mean(0)[0], v - goal.mean(0)[1]
         across = middle[:, 0, None, None] + real[:, None, None] * u - imag[:, None, None] * v
