@@ -130,6 +130,13 @@ def test_solved_triplets_neither_cost_nor_dilute():
     assert out.loss.item() > 0.15
 
 
+def test_a_soft_margin_counts_every_triplet_also_one_that_costs_nothing_in_float32():
+    """Gaps -200, -199, 99 and -200: three of the four terms are 0, and the mean is over four."""
+    emb = torch.tensor([[0.0], [1.0], [201.0], [500.0]])
+    out = catalogue.load("triplet.batch_hard")(emb, torch.tensor((0, 0, 1, 1)))
+    assert out.loss.item() == pytest.approx(99 / 4)
+
+
 def test_a_miner_of_ones_own():
     def only(distance, labels):
         assert distance.shape == (5, 5)

@@ -77,7 +77,7 @@ def hinges(gap: Tensor, margin: float, emb: Tensor, *, soft: bool = False) -> Lo
     terms = functional.softplus(gap) if soft else (gap + margin).clamp(min=0)
     active = terms.detach() > 0
     parts = {"triplets": float(len(gap)), "active": active.double().mean().item() if len(gap) else 0.0}
-    return LossOut(mean_of(terms[active], emb), parts)
+    return LossOut(mean_of(terms if soft else terms[active], emb), parts)
 
 
 def mean_of(terms: Tensor, emb: Tensor) -> Tensor:

@@ -65,20 +65,10 @@ class CircleClass:
         return cross_entropy(logits, labels)
 
 
-class CirclePair:
-    """Vectors with labels -> loss over their pairs. Keeps the contract of pair losses.
+class _OverPairs:
+    """What the two losses over pairs share: settings, vectors to similarities, similarities to a loss."""
 
-    Args:
-        margin: m.
-        gamma: scale.
-        per: "anchor": each vector against its own pairs, mean over the vectors that have both kinds; "batch": all
-            pairs of the batch in one sum, as in a widespread implementation.
-
-    Raises:
-        InputError: if a setting is out of range.
-    """
-
-    def __init__(self, margin: float = 0.25, gamma: float = 256.0, *, per: str = "anchor") -> None:
+    def __init__(self, margin: float, gamma: float, per: str) -> None:
         positive(gamma=gamma)
         finite("margin", margin, 0)
         if per not in ("anchor", "batch"):
@@ -86,7 +76,7 @@ class CirclePair:
         self.margin, self.gamma, self.per = margin, gamma, per
 
     def __repr__(self) -> str:
-        return f"CirclePair(margin={self.margin}, gamma={self.gamma}, per={self.per!r})"
+        return f"{type(self).__name__}(margin={self.margin}, gamma={self.gamma}, per={self.per!r})"
 
     def __call__(self, emb: Tensor, labels: Tensor, *, miner: object = None) -> LossOut:
         """Loss of a batch.
@@ -103,12 +93,35 @@ class CirclePair:
             InputError: if shapes disagree, a vector is not finite, or labels are no whole numbers.
         """
         unit, who = known(emb, labels, unit=True)
-        similar = products(unit, unit)
-        alike, apart = _alike(similar, self.margin, self.gamma), _apart(similar, self.margin, self.gamma)
+        alike, apart = self._exponents(products(unit, unit))
         return _unified(alike, apart, who, self.per, emb)
 
+    def _exponents(self, similar: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, N) similarities to exponents, were they of one person and of two."""
+        raise AssertionError("a loss says its exponents")
 
-class UnifiedPair:
+
+class CirclePair(_OverPairs):
+    """Vectors with labels -> loss over their pairs. Keeps the contract of pair losses.
+
+    Args:
+        margin: m.
+        gamma: scale.
+        per: "anchor": each vector against its own pairs, mean over the vectors that have both kinds; "batch": all
+            pairs of the batch in one sum, as in a widespread implementation.
+
+    Raises:
+        InputError: if a setting is out of range.
+    """
+
+    def __init__(self, margin: float = 0.25, gamma: float = 256.0, *, per: str = "anchor") -> None:
+        super().__init__(margin, gamma, per)
+
+    def _exponents(self, similar: Tensor) -> tuple[Tensor, Tensor]:
+        return _alike(similar, self.margin, self.gamma), _apart(similar, self.margin, self.gamma)  # eq. 4
+
+
+class UnifiedPair(_OverPairs):
     """Vectors with labels -> the unified loss over their pairs. Keeps the contract of pair losses.
 
     As gamma grows, loss / gamma becomes the triplet loss with the hardest pair of each kind; with class centers in
@@ -124,20 +137,10 @@ class UnifiedPair:
     """
 
     def __init__(self, margin: float = 0.35, gamma: float = 64.0, *, per: str = "anchor") -> None:
-        positive(gamma=gamma)
-        finite("margin", margin, 0)
-        if per not in ("anchor", "batch"):
-            raise InputError(f"per: expected 'anchor' or 'batch', got {per!r}")
-        self.margin, self.gamma, self.per = margin, gamma, per
+        super().__init__(margin, gamma, per)
 
-    def __repr__(self) -> str:
-        return f"UnifiedPair(margin={self.margin}, gamma={self.gamma}, per={self.per!r})"
-
-    def __call__(self, emb: Tensor, labels: Tensor, *, miner: object = None) -> LossOut:
-        """Loss of a batch; arguments, result and errors as in `CirclePair`."""
-        unit, who = known(emb, labels, unit=True)
-        similar = products(unit, unit)
-        return _unified(-self.gamma * similar, self.gamma * (similar + self.margin), who, self.per, emb)  # eq. 1
+    def _exponents(self, similar: Tensor) -> tuple[Tensor, Tensor]:
+        return -self.gamma * similar, self.gamma * (similar + self.margin)  # eq. 1
 
 
 def _alike(similar: Tensor, margin: float, gamma: float) -> Tensor:
