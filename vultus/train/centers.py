@@ -388,7 +388,7 @@ def _adds_up(loss: ClassLoss) -> bool:
     """
     probe = copy.deepcopy(loss)
     if isinstance(probe, nn.Module):
-        probe.eval()
+        probe.eval().cpu()
     cos = torch.tensor(((0.6, 0.1, -0.3, 0.2), (0.2, -0.5, 0.4, 0.3)), dtype=torch.float64)
     norm = torch.tensor((20.0, 35.0), dtype=torch.float64)
     labels = torch.tensor((0, 2))
