@@ -71,8 +71,16 @@ def test_what_is_no_upright_oval_of_skin_is_no_face():
     lying, _ = scene(center=(160, 120), radii=(100, 40))
     tiny, _ = scene(center=(160, 120), radii=(7, 9), eyes=False)
     blue, _ = scene(tone=SKIN[::-1])
-    for picture in (gray, lying, tiny, blue):
+    pink, _ = scene(tone=(205, 150, 190))  # as red as skin, but not yellow
+    for picture in (gray, lying, tiny, blue, pink):
         assert len(LabSkinDetector(min_score=0.0).detect([picture])[0]) == 0
+
+
+def test_a_thin_line_of_skin_color_is_cut_off():
+    image, box = scene()
+    image[100:102] = SKIN
+    (found,) = LabSkinDetector().detect([image])
+    assert iou(found.boxes, box)[0, 0] > 0.95
 
 
 def test_bad_arguments():

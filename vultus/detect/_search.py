@@ -16,7 +16,7 @@ from vultus.errors import InputError
 from vultus.types import F32, U8, Detections
 from vultus.zoo.session import open_session
 
-__all__ = ["Colors", "Decode", "Layout", "Network", "Runs", "Settings", "run", "search"]
+__all__ = ["Colors", "Decode", "Layout", "Network", "Runs", "Settings", "checked", "run", "search"]
 
 _BATCH_PIXELS = 4 * 256 * 256  # of one network call: more only leaves the caches
 _CHUNK = 16  # pictures whose levels are in memory at once
@@ -189,14 +189,15 @@ def search(
         raise InputError(f"min_score: expected a score in [0, 1], got {min_score}")
     if max_faces is not None and max_faces < 1:
         raise InputError(f"max_faces: expected 1 or more, or None for all, got {max_faces}")
-    pictures = _checked(images)
+    pictures = checked(images)
     found: list[Detections] = []
     for start in range(0, len(pictures), _CHUNK):
         found += _search_chunk(pictures[start : start + _CHUNK], net, plan, min_score, max_faces)
     return found
 
 
-def _checked(images: Any) -> list[U8]:
+def checked(images: Any) -> list[U8]:
+    """The pictures, each uint8 RGB (H, W, 3) with at least one pixel; refused with its place where one is not."""
     if isinstance(images, np.ndarray) and images.ndim != 4:
         raise InputError(
             f"images: expected a list of pictures, got one array of shape {images.shape}: put it in a list"

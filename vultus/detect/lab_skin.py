@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vultus.detect._search import checked
 from vultus.errors import InputError
 from vultus.ops.lab import rgb_to_lab
 from vultus.types import F32, U8, Detections
@@ -66,7 +67,7 @@ class LabSkinDetector:
             raise InputError(f"min_score: expected a score in [0, 1], got {lowest}")
         if max_faces is not None and max_faces < 1:
             raise InputError(f"max_faces: expected 1 or more, or None for all, got {max_faces}")
-        return [self._found(picture, lowest, max_faces) for picture in _checked(images)]
+        return [self._found(picture, lowest, max_faces) for picture in checked(images)]
 
     def _found(self, picture: U8, lowest: float, most: int | None) -> Detections:
         height, width = picture.shape[:2]
@@ -131,16 +132,3 @@ def _has_hole(gaps: Bools) -> bool:
     edge = set(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]).tolist())
     sizes = stats[:, cv2.CC_STAT_AREA]
     return any(sizes[label] >= _LEAST_HOLE * gaps.size for label in range(1, count) if label not in edge)
-
-
-def _checked(images: Any) -> list[U8]:
-    if isinstance(images, np.ndarray) and images.ndim != 4:
-        raise InputError(
-            f"images: expected a list of pictures, got one array of shape {images.shape}: put it in a list"
-        )
-    for index, image in enumerate(images):
-        good = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-        if not good or image.size == 0:
-            what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise InputError(f"images[{index}]: expected uint8 RGB of shape (H, W, 3), got {what}")
-    return list(images)
