@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.functional import batch_norm, conv2d, linear, prelu
 
 from tests.recognize.backbones.macs import multiply_adds, parameters
 from vultus import catalogue
@@ -61,6 +62,33 @@ def test_alone_equals_in_a_batch():
         alone = torch.cat([net(x[k : k + 1]).raw for k in range(5)])
     torch.testing.assert_close(whole.raw, alone, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(whole.unit * whole.norm, whole.raw, rtol=1e-4, atol=1e-5)
+
+
+def by_functions(net, x):
+    """Section 3.1 written out once more, from the numbers of the network by name."""
+    state = net.state_dict()
+
+    def norm(name, x):
+        return batch_norm(x, *(state[f"{name}.{what}"] for what in ("running_mean", "running_var", "weight", "bias")))
+
+    x = prelu(norm("bn1", conv2d(x, state["conv1.weight"], padding=1)), state["prelu.weight"])
+    for name in [f"layer{stage}.0" for stage in range(1, 5)]:
+        inner = conv2d(norm(f"{name}.bn1", x), state[f"{name}.conv1.weight"], padding=1)
+        inner = prelu(norm(f"{name}.bn2", inner), state[f"{name}.prelu.weight"])
+        inner = norm(f"{name}.bn3", conv2d(inner, state[f"{name}.conv2.weight"], stride=2, padding=1))
+        side = conv2d(x, state[f"{name}.downsample.0.weight"], stride=2)
+        x = inner + norm(f"{name}.downsample.1", side)
+    return norm("features", linear(norm("bn2", x).flatten(1), state["fc.weight"], state["fc.bias"]))
+
+
+def test_order_and_signs_of_the_layers():
+    net, generator = tiny().eval(), torch.Generator().manual_seed(6)
+    for value in net.state_dict().values():  # no statistic and no slope stays where it does nothing
+        if value.is_floating_point() and value.ndim == 1:
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.3)
+    x = torch.rand(2, 3, 64, 64, generator=generator)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x).raw, by_functions(net, x), rtol=1e-3, atol=1e-3)
 
 
 def test_maps_grid_and_pyramid():

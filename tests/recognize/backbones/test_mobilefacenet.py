@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import batch_norm, conv2d, prelu
 
 from tests.recognize.backbones.macs import multiply_adds, parameters
 from vultus import catalogue
@@ -46,6 +47,26 @@ def test_shortcuts_where_shape_and_stride_allow():
     net = MobileFaceNet()
     flags = [unit.shortcut for number in range(1, 6) for unit in getattr(net, f"stage{number}")]
     assert flags == [False, *[True] * 4, False, *[True] * 6, False, *[True] * 2]
+
+
+def test_a_bottleneck_by_functions():
+    """Section 3.1: widen, filter each channel, both with PReLU, narrow without; the input is added."""
+    unit, generator = MobileFaceNet(input_hw=(32, 32)).stage1[1].eval(), torch.Generator().manual_seed(4)
+    state = unit.state_dict()
+    for value in state.values():
+        if value.is_floating_point() and value.ndim == 1:
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.3)
+
+    def layer(part, x, **more):
+        x = conv2d(x, state[f"body.{part}.0.weight"], **more)
+        names = ("running_mean", "running_var", "weight", "bias")
+        return batch_norm(x, *(state[f"body.{part}.1.{name}"] for name in names))
+
+    x = torch.randn(2, 64, 8, 8, generator=generator)
+    inner = prelu(layer(0, x), state["body.0.2.weight"])
+    inner = prelu(layer(1, inner, padding=1, groups=128), state["body.1.2.weight"])
+    with torch.no_grad():
+        torch.testing.assert_close(unit(x), x + layer(2, inner), rtol=1e-4, atol=1e-4)
 
 
 def test_maps_and_refusals():

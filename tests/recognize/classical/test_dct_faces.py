@@ -47,6 +47,10 @@ def test_coefficients_are_those_of_scipy_in_the_order_of_jpeg(faces):
         expected = np.stack([whole[:, row, column] for row, column in walk[:count]], axis=1)
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
         np.testing.assert_allclose(found[index], expected, atol=1e-9)
+    eyes = [fft.dctn(part, axes=(1, 2), norm="ortho") for part in (gray[:, 52:68, 36:52], gray[:, 51:67, 77:93])]
+    expected = np.stack([whole[:, row, column] for whole in eyes for row, column in walk[:5]], axis=1)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found[1], expected, atol=1e-9)
 
 
 def test_brightness_is_no_feature_and_under_log_contrast_is_none_either():
@@ -108,6 +112,7 @@ def test_agreement_only_takes_away(faces):
     assert (rates[1][0] <= rates[0][0]).all()
     assert (rates[1][1] >= rates[0][1]).all()
     np.testing.assert_array_equal(rates[2], rates[0])  # everybody is among the first six of six
+    assert (rates[0][1][0], rates[0][1][-1]) == (0, 1)  # no own claim is rejected at the lowest threshold, all at 0
     assert rates[0][0][0] == 1  # every claim is accepted at the lowest threshold,
     assert rates[1][0][0] == 0  # and no wrong one when face and parts must put the claimed person first
     assert strict.identify(crops[1::2]) == names[1::2]
