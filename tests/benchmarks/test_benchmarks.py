@@ -70,8 +70,26 @@ def test_a_missing_key_is_named():
 def test_committed_records_are_of_the_form(path):
     record = json.loads(path.read_text("utf-8"))
     schema.validate(record)
-    assert path.stem == record["suite"]
+    assert path.name.partition(".")[0] == record["suite"]  # SUITE.json, or SUITE.TAG.json
     assert record["suite"] in run.SUITES
+
+
+def test_the_figures_of_the_gallery_guide_are_those_of_the_records():
+    guide = (Path(schema.__file__).parents[1] / "docs/guides/gallery.md").read_text("utf-8")
+    said = []
+    for name, rows in (("search.json", 1_000_000), ("search.10m.json", 10_000_000)):
+        record = json.loads((RESULTS / name).read_text("utf-8"))
+        (row,) = [r for r in record["results"] if (r["system"], r["rows"], r["dim"]) == ("vultus bits", rows, 512)]
+        said.append((row, record["settings"]))
+    (million, asked), (ten, _) = said
+    assert (million["threads"], ten["threads"], million["rank1_mated"]) == (2, 2, 1.0)
+    for words in (
+        f"takes {million['single_ms']['median']:.2g} ms among a million references",
+        f"{ten['single_ms']['median']:.2g} ms\namong ten million",
+        f"for each of {asked['mated_probes']} people",
+        f"{million['rank1_strangers']:.0%}".replace("%", " % of strangers"),
+    ):
+        assert words in guide
 
 
 def network():
@@ -157,10 +175,15 @@ def test_short_suites_run(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(import_time, "LIMIT_MS", 1e6)  # the limit is judged on a quiet machine, not here
     monkeypatch.setattr(cold_start, "LIMIT_MS", 1e6)
-    for suite in ("import_time", "cold_start"):
-        assert run.main([suite, "--runs", "2", "--warm-up", "0", "--out", str(tmp_path)]) == 0
-        schema.validate(json.loads((tmp_path / f"{suite}.json").read_text()))
+    for suite, name, more in (
+        ("import_time", "import_time.json", []),
+        ("cold_start", "cold_start.b.json", ["--tag", "b"]),
+    ):
+        assert run.main([suite, "--runs", "2", "--warm-up", "0", "--out", str(tmp_path), *more]) == 0
+        schema.validate(json.loads((tmp_path / name).read_text()))
     assert "limit" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run.main(["cold_start", "--tag", "../b"])
 
 
 @pytest.mark.slow
