@@ -17,7 +17,7 @@ COUNT = pathlib.Path(__file__).with_name("count")
 KEPT = []
 
 def test_fine():
-    assert True
+    assert COUNT.parent.is_dir()
 
 def test_every_other_time():
     n = int(COUNT.read_text()) if COUNT.exists() else 0
@@ -53,8 +53,56 @@ def test_without_options_nothing_is_run_twice(suite):
     code, said = suite()
     assert code == 1
     assert "2 failed, 2 passed" in said
-    assert "4 tests seen, no reruns, 0 quarantined, 1 left something open" in said
-    assert "test_leaves_a_file_open: 1 descriptors, 0 threads" in said
+    assert "4 tests seen, no reruns, 0 quarantined, 1 left something open until the end (named with" in said
+    assert "test_leaves_a_file_open: " not in said
+
+
+LEAKS = """
+import os, threading
+import pytest
+
+KEPT, END = [], threading.Event()
+
+@pytest.fixture(scope="module")
+def pool():
+    held = []
+    yield held
+    for number in held:
+        os.close(number)
+
+def test_opens_what_its_module_closes(pool):
+    pool.append(os.open(__file__, os.O_RDONLY))
+
+def test_opens_what_is_garbage():
+    cycle = [open(__file__)]
+    cycle.append(cycle)
+
+def test_ends_its_thread():
+    thread = threading.Thread(target=END.wait, args=(0.01,))
+    thread.start()
+    thread.join()
+
+def test_leaves_two_files_and_a_thread():
+    KEPT.extend(os.open(__file__, os.O_RDONLY) for _ in range(2))
+    threading.Thread(target=END.wait, daemon=True).start()
+
+def test_opens_what_the_next_closes():
+    KEPT.append(os.open(__file__, os.O_RDONLY))
+
+def test_closes_it():
+    os.close(KEPT.pop())
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "1")])
+def test_a_leak_is_what_the_run_ends_with(suite, tmp_path, workers):
+    (tmp_path / "test_it.py").write_text(LEAKS, encoding="utf-8")
+    code, said = suite("--flaky-leaks", *workers)
+    assert code == 0, said
+    assert "6 tests seen, no reruns, 0 quarantined, 1 left something open until the end\n" in said
+    assert "left open    test_it.py::test_leaves_two_files_and_a_thread: 2 descriptors, 1 threads" in said
+    code, said = suite("--flaky-no-leaks", *workers)
+    assert "6 tests seen, no reruns, 0 quarantined, leaks not looked for" in said
 
 
 def test_a_rerun_that_passes_is_said_and_kept(suite, tmp_path):

@@ -7,6 +7,7 @@ imported, and active only while a test runs, so that pytest itself is not distur
 from __future__ import annotations
 
 import builtins
+import contextlib
 import glob
 import io
 import os
@@ -26,7 +27,7 @@ _REAL_RANDOM = random.Random
 _START, _RUN, _JOIN = threading.Thread.start, threading.Thread.run, threading.Thread.join
 _EVENT_WAIT = threading.Event.wait
 _LOCK, _RLOCK = threading.Lock, threading.RLock
-_LISTDIR, _SCANDIR = os.listdir, os.scandir
+_LISTDIR, _READLINK = os.listdir, os.readlink
 _OPEN = io.open
 _LATE, _EAGER = 0.02, 0.05  # seconds: how late a thread starts, on average, and how long an eager one is waited for
 _JITTER, _BUDGET = 0.002, 0.03  # seconds: the longest single delay, and all delays of one thread together
@@ -395,6 +396,16 @@ def _room_for(spare: int) -> int:
         free += limit not in used
         limit += 1
     return limit
+
+
+def descriptors() -> dict[str, str]:
+    """Descriptors of this process that are open, and what each leads to; empty where the platform does not tell."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for number in _LISTDIR("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # that of the listing itself is closed again
+                found[number] = _READLINK(f"/proc/self/fd/{number}")
+    return found
 
 
 def open_files() -> int:

@@ -6,7 +6,8 @@
 - A failed test that passes on a rerun is a **flaky pass**: it has its own letter, its own section and its own row in
   the history, and with `--flaky-strict` it fails the run. Without `--flaky-rerun` nothing is run twice.
 - A test in **quarantine** may fail without failing the run, until its day; from then on it fails whatever it does.
-- A test that leaves **descriptors or threads** behind is named.
+- A test that leaves **descriptors or threads** open until the run ends is counted, and named with `--flaky-leaks`. What
+  a fixture of a module closes later, or the collector of garbage frees, is no leak.
 
 The plugin looks at no wall clock. "Today" is `--flaky-today`, else SOURCE_DATE_EPOCH, else the day of the commit that
 is checked out: one commit, one answer.
@@ -15,10 +16,14 @@ is checked out: one commit, one answer.
 from __future__ import annotations
 
 import datetime
+import gc
 import os
 import subprocess
 import threading
+import warnings
+import weakref
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +31,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from vultus.errors import VultusError
-from vultus.testing.flaky._shims import open_files
+from vultus.testing.flaky._shims import descriptors
 from vultus.testing.flaky.interventions import SETTINGS
 from vultus.testing.flaky.store import History, Outcome, Quarantine
 
@@ -40,7 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--flaky-strict", action="store_true", help="a flaky pass fails the run")
     group.addoption("--flaky-db", default=None, metavar="FILE", help="history of outcomes, with the quarantine")
     group.addoption("--flaky-today", default=None, metavar="YYYY-MM-DD", help="the day that quarantines are judged by")
-    group.addoption("--flaky-no-leaks", action="store_true", help="do not look for descriptors and threads left behind")
+    group.addoption("--flaky-leaks", action="store_true", help="name the tests that left descriptors or threads open")
+    group.addoption("--flaky-no-leaks", action="store_true", help="do not look for descriptors and threads left open")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,6 +66,7 @@ class _Watch:
         self.reruns = max(0, int(config.getoption("--flaky-rerun")))
         self.strict = bool(config.getoption("--flaky-strict"))
         self.leaks = not config.getoption("--flaky-no-leaks")
+        self.named = bool(config.getoption("--flaky-leaks"))
         self.worker = hasattr(config, "workerinput")
         path = config.getoption("--flaky-db")
         self.path = config.invocation_params.dir / path if path else None
@@ -70,19 +77,18 @@ class _Watch:
         self.root = config.rootpath
         self.revision = _git(self.root, "rev-parse", "HEAD") or "unknown" if self.path is not None else ""
         self.today = _today(config, self.root) if self.quarantine else None
-        self.wider = False  # whether a fixture wider than a test was set up during this one: what it opened stays
-        self.before = (0, 0)
+        self.before = _Held.now() if self.leaks else None
         self.seconds: Counter[str] = Counter()
         self.outcomes: dict[str, str] = {}
         self.again: Counter[str] = Counter()
-        self.left: dict[str, tuple[int, int]] = {}
+        self.opened: dict[str, _Held] = {}  # test -> what it opened and did not close, in this process
+        self.left: dict[str, tuple[int, int]] = {}  # test -> descriptors and threads of that which the run ended with
 
     # ------------------------------------------------------------ around a test
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        self.wider = False
         if self.leaks:
-            self.before = (open_files(), threading.active_count())
+            self.before = _Held.now()
         if not self.reruns:
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -102,9 +108,6 @@ class _Watch:
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
-    def pytest_fixture_setup(self, fixturedef: Any) -> None:
-        self.wider = self.wider or fixturedef.scope != "function"
-
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         known = self.quarantine.get(item.nodeid)
         if known is not None and self.today is not None and known.expired(self.today):
@@ -122,23 +125,16 @@ class _Watch:
             report.outcome = "skipped"
             report.wasxfail = f"quarantined until {known.expires}, {known.owner}"
             report.flaky = {"outcome": "quarantined"}
-        if report.when == "teardown" and self.leaks and not self.wider and report.passed:
-            self._look_for_leaks(report)
+        if report.when == "teardown" and self.before is not None:
+            opened = _Held.now() - self.before
+            if any(opened.counts()):
+                self.opened[item.nodeid] = opened
         return report
-
-    def _look_for_leaks(self, report: Any) -> None:
-        """Before the fixtures of modules end. No garbage is collected for it: that might warn, and fail a test."""
-        after = (open_files(), threading.active_count())
-        left = [max(0, a - b) for a, b in zip(after, self.before, strict=True)]
-        if any(left):
-            report.flaky = {**getattr(report, "flaky", {}), "left": left}
 
     # ------------------------------------------------------------ summing up
     def pytest_runtest_logreport(self, report: Any) -> None:
         test, said = report.nodeid, getattr(report, "flaky", {})
         self.seconds[test] += report.duration
-        if "left" in said:
-            self.left[test] = (said["left"][0], said["left"][1])
         self.again[test] = max(self.again[test], said.get("reruns", 0))
         word = said.get("outcome") or ("failed" if report.failed else "skipped" if report.skipped else "passed")
         worst = ("failed", "quarantined", "flaky pass", "skipped", "passed")
@@ -154,7 +150,15 @@ class _Watch:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.opened:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about what is freed here: no test is left that it could fail
+                gc.collect()
+            ending = _Held.now()
+            counts = {test: (opened & ending).counts() for test, opened in self.opened.items()}
+            self.left |= {test: count for test, count in counts.items() if any(count)}
         if self.worker:
+            session.config.workeroutput[_NAME] = self.left  # type: ignore[attr-defined]
             return
         if self.strict and "flaky pass" in self.outcomes.values() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -166,6 +170,11 @@ class _Watch:
             with History(self.path) as history:
                 history.add(rows)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of xdist has ended; one that crashed says nothing."""
+        self.left |= {test: (n, m) for test, (n, m) in getattr(node, "workeroutput", {}).get(_NAME, {}).items()}
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.worker or not self.outcomes:
             return
@@ -173,7 +182,11 @@ class _Watch:
         parts = [f"{len(self.outcomes)} tests seen"]
         parts.append(f"{counts['flaky pass']} flaky passes" if self.reruns else "no reruns")
         parts.append(f"{counts['quarantined']} quarantined")
-        parts.append(f"{len(self.left)} left something open" if self.leaks else "leaks not looked for")
+        if self.leaks:
+            ask = " (named with --flaky-leaks)" if self.left and not self.named else ""
+            parts.append(f"{len(self.left)} left something open until the end{ask}")
+        else:
+            parts.append("leaks not looked for")
         terminalreporter.section("flaky tests", sep="-")
         terminalreporter.write_line(", ".join(parts))
         for test, word in self.outcomes.items():
@@ -184,10 +197,28 @@ class _Watch:
                 known = self.quarantine.get(test)
                 whose = f" ({known.owner}, until {known.expires})" if known else ""
                 terminalreporter.write_line(f"  quarantined  {test}{whose}", yellow=True)
-        for test, (files, threads) in list(self.left.items())[:10]:
+        for test, (files, threads) in self.left.items() if self.named else ():
             terminalreporter.write_line(f"  left open    {test}: {files} descriptors, {threads} threads")
-        if len(self.left) > 10:
-            terminalreporter.write_line(f"  and {len(self.left) - 10} more")
+
+
+class _Held:
+    """Descriptors that are open, with what they lead to, and threads that are alive."""
+
+    def __init__(self, files: Iterable[tuple[str, str]], threads: Iterable[weakref.ref[threading.Thread]]) -> None:
+        self.files, self.threads = set(files), set(threads)  # weak references are equal while what they refer to is
+
+    @classmethod
+    def now(cls) -> _Held:
+        return cls(descriptors().items(), map(weakref.ref, threading.enumerate()))
+
+    def __sub__(self, other: _Held) -> _Held:
+        return _Held(self.files - other.files, self.threads - other.threads)
+
+    def __and__(self, other: _Held) -> _Held:
+        return _Held(self.files & other.files, self.threads & other.threads)
+
+    def counts(self) -> tuple[int, int]:
+        return len(self.files), len(self.threads)
 
 
 def _mark(reports: list[Any], attempts: int, *, passed: bool) -> None:
