@@ -147,6 +147,7 @@ def test_tensors_do_as_arrays_and_let_gradients_through():
         lambda: dct.quantization(101),
         lambda: dct.quantization(70.5),
         lambda: dct.quantization("high"),
+        lambda: dct.quantization(float("nan")),
         lambda: dct.rgb_to_ycbcr(np.zeros((4, 4))),
         lambda: dct.ycbcr_to_rgb(np.zeros((3, 4)), axis=-1),
     ],

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.errors import InputError, UnknownMethod
-from vultus.ops._op import Op, Scene, Values
+from vultus.errors import InputError
+from vultus.ops._op import Op, Scene, Values, check_keys
 from vultus.types import F32, U8
 
 __all__ = ["OneOf", "Together"]
@@ -36,7 +36,7 @@ class OneOf(Op):
         return {"pick": pick, "op": self.ops[pick].name, "values": self.ops[pick].draw(rng)}
 
     def check(self, values: Values) -> None:
-        _check_keys(self.name, values, ("pick", "op", "values"))
+        check_keys(self.name, values, ("pick", "op", "values"))
         pick = values["pick"]
         if not isinstance(pick, int) or not 0 <= pick < len(self.ops):
             raise InputError(f"{self.name}.pick: expected an index below {len(self.ops)}, got {pick!r}")
@@ -93,9 +93,10 @@ class Together(Op):
         return {"order": order.tolist(), "values": [op.draw(rng) for op in self.ops]}
 
     def check(self, values: Values) -> None:
-        _check_keys(self.name, values, ("order", "values"))
+        check_keys(self.name, values, ("order", "values"))
         order, count = values["order"], len(self.ops)
-        if not isinstance(order, (list, tuple)) or sorted(order) != list(range(count)):
+        whole = isinstance(order, (list, tuple)) and all(isinstance(k, int) for k in order)
+        if not whole or sorted(order) != list(range(count)):
             raise InputError(f"{self.name}.order: expected the numbers 0 to {count - 1} in some order, got {order!r}")
         if not isinstance(values["values"], (list, tuple)) or len(values["values"]) != count:
             raise InputError(f"{self.name}.values: expected {count} of them, got {values['values']!r}")
@@ -122,12 +123,3 @@ def _check_ops(name: str, ops: Sequence[object]) -> None:
     for op in ops:
         if not isinstance(op, Op):
             raise InputError(f"{name}.ops: expected operations of vultus.ops.degrade, got {type(op).__name__}")
-
-
-def _check_keys(name: str, values: Values, known: tuple[str, ...]) -> None:
-    for key in values:
-        if key not in known:
-            raise UnknownMethod(key, known, what=f"parameter of {name}")
-    missing = [key for key in known if key not in values]
-    if missing:
-        raise InputError(f"{name}: expected {', '.join(known)}, got no {', '.join(missing)}")

@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 from vultus.errors import InputError, UnknownMethod
 from vultus.types import F32, U8, is_number
 
-__all__ = ["Names", "Number", "Op", "Range", "Scene", "Values", "checked_image", "from_levels", "noise", "ou_paths"]
+__all__ = [
+    "Names",
+    "Number",
+    "Op",
+    "Range",
+    "Scene",
+    "Values",
+    "check_keys",
+    "checked_image",
+    "from_levels",
+    "noise",
+    "ou_paths",
+]
 
 F64 = NDArray[np.float64]
 Values = Mapping[str, Any]
@@ -109,13 +121,7 @@ class Op:
             UnknownMethod: an unknown parameter or name; the message names near ones.
             InputError: a parameter is missing or out of range.
         """
-        known = (*self.NUMBERS, *self.CHOICES)
-        for name in values:
-            if name not in known:
-                raise UnknownMethod(name, known, what=f"parameter of {self.name}")
-        missing = [name for name in known if name not in values]
-        if missing:
-            raise InputError(f"{self.name}: expected {', '.join(known)}, got no {', '.join(missing)}")
+        check_keys(self.name, values, (*self.NUMBERS, *self.CHOICES))
         for name, number in self.NUMBERS.items():
             _in_range(f"{self.name}.{name}", values[name], number)
         for name, allowed in self.CHOICES.items():
@@ -216,6 +222,23 @@ def checked_image(name: str, x: object) -> U8:
         return x
     what = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
     raise InputError(f"{name}: expected uint8 of shape (H, W, 3) with pixels, got {what}")
+
+
+def check_keys(name: str, values: object, known: tuple[str, ...]) -> None:
+    """Refuse what is no table of exactly these parameters.
+
+    Raises:
+        UnknownMethod: an unknown one; the message names near ones.
+        InputError: one is missing, or there is no table.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{name}: expected a table of {', '.join(known)}, got {type(values).__name__}")
+    for key in values:
+        if key not in known:
+            raise UnknownMethod(key, known, what=f"parameter of {name}")
+    missing = [key for key in known if key not in values]
+    if missing:
+        raise InputError(f"{name}: expected {', '.join(known)}, got no {', '.join(missing)}")
 
 
 def _in_range(where: str, value: object, number: Number) -> None:

@@ -13,39 +13,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vultus.errors import InputError, UnknownMethod
-from vultus.ops._blur import AnisoBlur, Atmospheric, GaussianBlur, MotionBlur
-from vultus.ops._cover import CutOut, FaceMask, Glasses, Occluder, RandomErase
-from vultus.ops._groups import OneOf, Together
+from vultus.ops import _blur, _cover, _groups, _resample, _signal, _studio, _tone
+from vultus.ops._groups import OneOf
 from vultus.ops._op import SEED_END, Op, Scene, Values, checked_image
-from vultus.ops._resample import (
-    Enlarge,
-    LowRes,
-    Misalign,
-    Pixelate,
-    Resize,
-    ResizeShare,
-    Shrink,
-    Skew,
-    SquareCrop,
-    ZeroPadCrop,
-)
-from vultus.ops._signal import BlockNoise, GaussianNoise, Jpeg, PoissonNoise, SensorNoise, VideoCodec
-from vultus.ops._studio import StudioToWild
-from vultus.ops._tone import Brightness, ColorCast, Contrast, Fade, Gamma, Gray, LightGradient, Saturation
 from vultus.types import F32, U8, checked, is_number
 
 __all__ = ["OPS", "Degradation", "Params"]
 
 F64 = NDArray[np.float64]
 
-# fmt: off
-OPS: Mapping[str, type[Op]] = MappingProxyType({kind.__name__: kind for kind in (
-    AnisoBlur, Atmospheric, BlockNoise, Brightness, ColorCast, Contrast, CutOut, Enlarge, FaceMask, Fade, Gamma,
-    GaussianBlur, GaussianNoise, Glasses, Gray, Jpeg, LightGradient, LowRes, Misalign, MotionBlur, Occluder, OneOf,
-    Pixelate, PoissonNoise, RandomErase, Resize, ResizeShare, Saturation, SensorNoise, Shrink, Skew, SquareCrop,
-    StudioToWild, Together, VideoCodec, ZeroPadCrop,
-)})
-# fmt: on
+_MODULES = (_blur, _cover, _groups, _resample, _signal, _studio, _tone)
+_FOUND = {name: getattr(module, name) for module in _MODULES for name in module.__all__}
+OPS: Mapping[str, type[Op]] = MappingProxyType(
+    {name: kind for name, kind in sorted(_FOUND.items()) if isinstance(kind, type) and issubclass(kind, Op)}
+)
 """Every operation, by name."""
 
 
@@ -70,7 +51,7 @@ class Params:
     def __post_init__(self) -> None:
         _check_shape(self.shape_hw)
         object.__setattr__(self, "shape_hw", (int(self.shape_hw[0]), int(self.shape_hw[1])))
-        if not is_number(self.seed) or int(self.seed) != self.seed or not 0 <= self.seed <= SEED_END:
+        if not is_number(self.seed) or not 0 <= self.seed <= SEED_END or int(self.seed) != self.seed:
             raise InputError(f"seed: expected a whole number from 0 to {SEED_END}, got {self.seed!r}")
         if self.points68 is not None:
             object.__setattr__(self, "points68", checked("points68", self.points68, (68, 2)))
@@ -231,7 +212,10 @@ class Degradation:
         Raises:
             InputError: if the shape is not (..., 2) or a number is not finite.
         """
-        places = np.array(pts, np.float64)
+        try:
+            places = np.array(pts, np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"pts: expected points of shape (..., 2), got something else: {error}") from error
         if places.shape[-1:] != (2,) or not np.isfinite(places).all():
             raise InputError(f"pts: expected finite points of shape (..., 2), got {places.shape}")
         return _carried(self._track(params).matrix, places).astype(np.float32)

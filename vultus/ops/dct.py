@@ -256,7 +256,7 @@ def quantization(quality: int, kind: str = "luminance") -> I64:
     """
     if kind not in _TABLES:
         raise UnknownMethod(kind, _TABLES, what="quantization table")
-    if not is_number(quality) or int(quality) != quality or not 1 <= quality <= 100:
+    if not is_number(quality) or not 1 <= quality <= 100 or int(quality) != quality:
         raise InputError(f"quality: expected a whole number from 1 to 100, got {quality!r}")
     scale = 5000 // int(quality) if quality < 50 else 200 - 2 * int(quality)
     return np.clip((_TABLES[kind] * scale + 50) // 100, 1, 255)
