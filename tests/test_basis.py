@@ -127,5 +127,9 @@ def test_what_was_generated_carries_how():
     assert not made.images.flags.writeable
     with pytest.raises(InputError, match="images: expected shape"):
         Generated(np.zeros((8, 9, 3), np.uint8), Provenance("sim.faces"))
+    with pytest.raises(InputError, match="images: expected uint8, got float64"):
+        Generated(np.ones((1, 8, 9, 3)), Provenance("sim.faces"))
+    with pytest.raises(InputError, match="Provenance: expected JSON values"):
+        _ = Provenance("swap", options={"key": object()}).id
     with pytest.raises(InputError, match="method: expected"):
         Provenance("")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from vultus.io import annotate, images
 from vultus.ops import dct
 from vultus.ops import degrade as d
+from vultus.ops.roc import auc
 from vultus.sim import faces
 from vultus.sim.presentations import DEVICES, SPECIES, present
 
@@ -63,7 +64,7 @@ def _portrait(seed: int, size: int, **changes: Any) -> faces.FaceSample:
 
 
 def degrade_sheet(size: int = 144) -> None:
-    """Every operation at a strength that can be seen, and the presets."""
+    """Operations at strengths that can be seen, and presets."""
     sample = _portrait(2814, size, background="studio green")
     shown: list[tuple[str, d.Op]] = [
         ("GaussianBlur", d.GaussianBlur(2.5)),
@@ -158,7 +159,7 @@ def measured() -> dict[str, Any]:
     third = person * 3 // PEOPLE
     y = species != "bona_fide"
     test = third == 2
-    single = [max(a := _auc(x[test & y, k], x[test & ~y, k]), 1 - a) for k in range(x.shape[1])]
+    single = [max(a := auc(x[test & y, k], x[test & ~y, k]), 1 - a) for k in range(x.shape[1])]
     found: dict[str, Any] = {
         "setting": {"people": PEOPLE, "side": SIDE, "crop": CROP, "pictures": len(x)},
         "brightness": single[-2],
@@ -196,22 +197,15 @@ def _probe(
         count = np.repeat(0, person.max() + 1)
         count[people] = times
         rows = np.repeat(np.flatnonzero(test), count[person[test]])
-        draws.append(_auc(score[rows[y[rows]]], score[rows[~y[rows]]]))
+        draws.append(auc(score[rows[y[rows]]], score[rows[~y[rows]]]))
     low, high = np.percentile(draws, [2.5, 97.5])
     return {
-        "auc": _auc(score[test & y], score[test & ~y]),
+        "auc": auc(score[test & y], score[test & ~y]),
         "low": float(low),
         "high": float(high),
         "missed attacks": float((score[test & y] < cut).mean()),
         "false alarms": float((score[test & ~y] >= cut).mean()),
     }
-
-
-def _auc(high: F64, low: F64) -> float:
-    ordered = np.sort(low)
-    return float(
-        (np.searchsorted(ordered, high, "left") + np.searchsorted(ordered, high, "right")).mean() / 2 / len(low)
-    )
 
 
 def written(guide: str) -> str:

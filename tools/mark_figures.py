@@ -8,9 +8,9 @@
     python tools/mark_figures.py write                         the table of docs/guides/provenance.md
     python tools/mark_figures.py check                         exit 1 when the table is not what `write` would write
 
-The first four add to their own part of the file, where it is of the same commit, and replace it otherwise; several may
-run at once, with other people each (--first). --minutes ends one early. A picture counts as survived only when all 64
-bits come back.
+Each of the first four replaces its own part of the file; `sim` adds to it where that is of the same commit, so that
+several may run at once, with other people each (--first). --minutes ends one early. A picture counts as survived only
+when all 64 bits come back.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _until(pictures: Iterator[U8], minutes: float) -> Iterator[U8]:
 
 
 def judged(count: int) -> dict[str, Any]:
-    """How far the cosine of a picture with another one moves when it is marked, on simulated and real faces."""
+    """How far the cosine of a picture with another one moves when it is marked, on simulated faces."""
     from vultus.catalogue import load
 
     out = {}

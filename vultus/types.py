@@ -79,9 +79,8 @@ def is_number(value: object) -> bool:
 
 
 def _words(shape: tuple[int | None, ...]) -> str:
-    return (
-        "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
-    )
+    sizes = ", ".join("any" if size is None else str(size) for size in shape)
+    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
 
 
 def _plain(value: Any) -> Any:
@@ -125,7 +124,10 @@ def _set(record: Any, **values: Any) -> None:
 def _digest(record: _Record) -> str:
     """Hex sha256 of what is set: a field that a later version adds changes no id."""
     told = {name: value for name, value in record.to_dict().items() if value not in ("", None, [], {})}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    try:
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    except TypeError as error:
+        raise InputError(f"{type(record).__name__}: expected JSON values, got something else: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,12 +162,8 @@ class Image(_Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pixels."""
-        return {
-            "sha256": self.sha256,
-            "source": self.source,
-            "size_hw": list(self.full_hw),
-            "reduction": self.reduction,
-        }
+        size = list(self.full_hw)
+        return {"sha256": self.sha256, "source": self.source, "size_hw": size, "reduction": self.reduction}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -479,6 +477,8 @@ class Generated(_Record):
     provenance: Provenance
 
     def __post_init__(self) -> None:
+        if getattr(self.images, "dtype", None) != np.uint8:  # a cast would turn 0..1 to black
+            raise InputError(f"images: expected uint8, got {getattr(self.images, 'dtype', type(self.images).__name__)}")
         _set(self, images=checked("images", self.images, (None, None, None, 3), np.uint8))
 
 

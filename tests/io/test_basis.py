@@ -61,6 +61,7 @@ def test_a_damaged_list_is_never_an_empty_one(tmp_path, monkeypatch):
     ("text", "said"),
     [
         ("no json", "expected a basis in JSON"),
+        ("1" * 5000, "expected a basis in JSON"),
         ("[]", "expected one JSON object, got list"),
         ({"purpos": "x"}, r"unknown: \['purpos'\]"),
         ({"owner": None}, r"missing: \['owner'\]"),

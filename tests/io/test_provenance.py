@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import struct
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vultus.errors import InputError
+from vultus.errors import InputError, StoreError
 from vultus.io import images, provenance
 from vultus.ops import mark
 from vultus.types import Basis, Generated, Provenance
@@ -91,6 +92,29 @@ def test_a_sidecar_names_its_file(tmp_path, made):
     assert "the sidecar is that of another file" in provenance.verify(path).problems[0]
     images.write(path, made.images[0], Provenance("sim.faces", seed=8))
     assert any("hold different records" in problem for problem in provenance.verify(path).problems)
+
+
+@pytest.mark.parametrize("full_at", [1, 2])
+def test_a_full_disk_leaves_whole_files_only(tmp_path, made, monkeypatch, full_at):
+    path, count = tmp_path / "face.png", [0]
+
+    def fsync(number):
+        count[0] += 1
+        if count[0] == full_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    images.write(path, made.images[0], Provenance("sim.faces", seed=8), sidecar=True)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    monkeypatch.setattr("vultus.io.files.os.fsync", fsync)
+    with pytest.raises(StoreError, match="the disk is full"):
+        images.write(path, made.images[0], RECORD, sidecar=True)
+    after = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert after.keys() == before.keys()
+    if full_at == 1:
+        assert after == before
+    else:  # the picture is new and whole, the sidecar the old one, and that is said
+        assert provenance.read(path) == RECORD
+        assert "the sidecar is that of another file" in provenance.verify(path).problems[0]
 
 
 def private(suffix: str, picture) -> bytes:
@@ -184,6 +208,14 @@ def test_other_programs_words_are_none_of_ours(picture):
     assert provenance.read(out.getvalue()) is None
 
 
+def plain(suffix: str) -> bytes:
+    return images.encode(np.full((8, 8, 3), 90, np.uint8), suffix)
+
+
+DEEP = '{"method": "a", "options": {"a": ' + "[" * 900 + "]" * 900 + "}}"
+SHORT_VP8X = b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8X" + bytes(4) + b"VP8 " + struct.pack("<I", 10) + bytes(10)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -194,6 +226,15 @@ def test_other_programs_words_are_none_of_ours(picture):
         (lambda x: provenance.from_json('{"seed": 1}'), "expected a record with the keys"),
         (lambda x: provenance.from_json('{"method": "a", "parents": "b"}'), "values are of other kinds"),
         (lambda x: provenance.from_json("{"), "expected a provenance in JSON"),
+        (lambda x: provenance.from_json('{"method": "a", "seed": %s}' % ("1" * 5000)), "expected a provenance in JSON"),
+        (lambda x: provenance.from_json('{"method": "a", "options": {"a": NaN}}'), "options of JSON values"),
+        (lambda x: provenance.from_json(DEEP), "got something else"),
+        (lambda x: provenance.embed(x, {"method": "a"}), "expected a vultus.types.Provenance, got dict"),
+        (lambda x: provenance.embed(x[: len(x) // 2], RECORD), "expected a complete JPEG"),
+        (lambda x: provenance.embed(b"\xff\xd8\xff\xd9", RECORD), "expected a complete JPEG"),
+        (lambda x: provenance.embed(plain(".png")[:-12], RECORD), "expected a complete PNG"),
+        (lambda x: provenance.embed(plain(".webp")[:-9], RECORD), "expected a complete WebP"),
+        (lambda x: provenance.embed(SHORT_VP8X, RECORD), "expected a WebP header of 10 bytes, got 0"),
         (
             lambda x: images.write("x.png", np.zeros((9, 9, 3), np.uint8), sidecar=True),
             "expected a provenance to write",

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vultus.errors import InputError, Refused
+from vultus.errors import InputError, Refused, UnknownMethod
 from vultus.ops import mark
 from vultus.ops.mark import Payload
 from vultus.sim import faces
@@ -150,8 +150,10 @@ def test_what_a_generator_hands_out_is_marked_with_its_record():
         (lambda x: mark.embed(x[..., 0], Payload(1)), "expected uint8 RGB"),
         (lambda x: mark.detect(x.astype(float)), "expected uint8 RGB .* float64"),
         (lambda x: mark.embed(x, Payload(1), psnr_db=20), "psnr_db: expected 30 to 60"),
-        (lambda x: Payload(1 << 48), "number: expected 48 bits"),
-        (lambda x: Payload(1, 256), "method_class: expected 8 bits"),
+        (lambda x: Payload(1 << 48), "number: expected a whole number of 48 bits"),
+        (lambda x: Payload(1, 256), "method_class: expected a whole number of 8 bits"),
+        (lambda x: Payload(1.5), "number: expected a whole number of 48 bits"),
+        (lambda x: mark.generated(x, Provenance("a"), basis=Basis.synthetic(), scope="swap"), "N, H, W, 3.*128, 128"),
     ],
 )
 def test_refusals(pairs, call, said):
@@ -159,11 +161,17 @@ def test_refusals(pairs, call, said):
         call(pairs[0][0])
 
 
+def test_an_unknown_scope_is_told_near_ones():
+    with pytest.raises(UnknownMethod, match="unknown scope 'swapp'.*swap"):
+        mark.payload_of(Provenance("sim.faces"), "swapp")
+
+
 @pytest.mark.data
 def test_real_photographs_survive_too(data_dir):
     from vultus.io import images
 
     photos = sorted((data_dir / "lfw_deepfunneled").glob("*/*_0001.jpg"))[::1500]
+    assert photos
     payload = Payload(0x123456789ABC, 2)
     for path in photos:
         marked = mark.embed(images.read(path).pixels, payload)

@@ -174,7 +174,7 @@ def _jpeg(name: str, data: bytes, exif: bytes, xmp: bytes) -> bytes:
             f"{name}: expected at most {_MOST} bytes of provenance in a JPEG, got more: use PNG or a sidecar"
         )
     added = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in fresh)
-    placed = False
+    placed, end = False, 2
     for marker, body, (start, end) in _segments(name, data):
         jfif = marker == 0xE0 and body.startswith(b"JFIF\0")
         kept = not 0xE0 <= marker <= 0xEF and marker != 0xFE
@@ -186,6 +186,8 @@ def _jpeg(name: str, data: bytes, exif: bytes, xmp: bytes) -> bytes:
             out.append(b"\xff\xe0\0\x10" + body[:12] + b"\0\0")
         elif kept:
             out.append(data[start:end])
+    if not placed or data[end : end + 2] != EOI:
+        raise InputError(f"{name}: expected a complete JPEG, but it ends before its last marker")
     return b"".join([*out, EOI])
 
 
@@ -209,12 +211,14 @@ def _png_chunk(tag: bytes, body: bytes) -> bytes:
 def _png(name: str, data: bytes, exif: bytes, xmp: bytes, text: dict[str, str]) -> bytes:
     added = [(b"eXIf", exif), (b"iTXt", _XMP_PNG + b"\0\0\0\0\0" + xmp)]
     added += [(b"iTXt", word.encode("latin-1") + b"\0\0\0\0\0" + value.encode()) for word, value in text.items()]
-    out = [_PNG]
+    out, tag = [_PNG], b""
     for tag, body in _png_chunks(name, data):
         if tag in _KEPT_PNG:
             out.append(_png_chunk(tag, body))
         if tag == b"IHDR":
             out += [_png_chunk(*chunk) for chunk in added]
+    if tag != b"IEND":
+        raise InputError(f"{name}: expected a complete PNG, but its last chunk is missing")
     return b"".join(out)
 
 
@@ -234,6 +238,8 @@ def _webp(name: str, data: bytes, exif: bytes, xmp: bytes) -> bytes:
     kept = [(tag, body) for tag, body in chunks if tag in _KEPT_WEBP]
     tags = {tag for tag, _ in kept}
     first = next((body for tag, body in chunks if tag == b"VP8X"), None)
+    if first is not None and len(first) < 10:
+        raise InputError(f"{name}: expected a WebP header of 10 bytes, got {len(first)}")
     size = first[4:10] if first else _webp_size(name, kept)
     alpha = b"ALPH" in tags or (first is not None and bool(first[0] & 0x10))
     alpha = alpha or any(tag == b"VP8L" and len(body) > 4 and bool(body[4] & 0x10) for tag, body in kept)

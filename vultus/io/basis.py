@@ -41,7 +41,7 @@ def read(path: str | os.PathLike[str] | None) -> Basis:
         raise Refused("expected a basis (a JSON file, see the guide to responsible use), got none")
     try:
         table: Any = json.loads(read_bytes(path, _MAX_BYTES).decode())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or a number of thousands of digits
         raise InputError(f"{path}: expected a basis in JSON, got something else: {error}") from error
     if not isinstance(table, dict):
         raise InputError(f"{path}: expected one JSON object, got {type(table).__name__}")

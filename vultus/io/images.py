@@ -172,7 +172,7 @@ def write(
         pixels: (H, W, 3) uint8 RGB.
         provenance: how the picture was made; see `vultus.io.provenance`.
         quality: 1-100, for JPEG and WebP.
-        sidecar: write the provenance into a manifest beside the file as well.
+        sidecar: write the provenance into a manifest beside the file as well, once the file is there.
 
     Raises:
         InputError: the array is not a picture, or too large for the format; a sidecar of no provenance.

@@ -170,20 +170,22 @@ def from_json(text: str, *, name: str = "provenance") -> Provenance:
     Raises:
         InputError: anything else.
     """
-    return _record(name, _loaded(name, text.encode()))
+    return _record(name, _loaded(name, text))
 
 
 def _json(provenance: Provenance) -> str:
+    if not isinstance(provenance, Provenance):
+        raise InputError(f"provenance: expected a vultus.types.Provenance, got {type(provenance).__name__}")
     try:
         return json.dumps(provenance.to_dict(), sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"provenance: expected options of JSON values, got something else: {error}") from error
 
 
-def _loaded(name: str, data: bytes) -> Any:
+def _loaded(name: str, data: str | bytes) -> Any:
     try:
-        return json.loads(data.decode())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        return json.loads(data if isinstance(data, str) else data.decode())
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or a number of thousands of digits
         raise InputError(f"{name}: expected a provenance in JSON, got something else: {error}") from error
 
 
@@ -196,7 +198,9 @@ def _record(name: str, table: Any) -> Provenance:
     fits &= all(isinstance(row, list) and all(isinstance(item, str) for item in row) for row in lists)
     if not fits or not isinstance(table.get("seed"), (int, type(None))):
         raise InputError(f"{name}: expected a record of a provenance, but its values are of other kinds")
-    return Provenance(**table)
+    made = Provenance(**table)
+    _json(made)  # what could not be written, such as NaN or lists a thousand deep, is none
+    return made
 
 
 def _found(name: str, beside: Metadata) -> dict[str, Provenance]:

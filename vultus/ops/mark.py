@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.errors import InputError
+from vultus.errors import InputError, UnknownMethod
 from vultus.ops import bch
 from vultus.ops.dct import block_dct, block_idct, dct_matrix, quantization, rgb_to_ycbcr
 from vultus.types import F32, SCOPES, U8, Basis, Generated, Provenance
@@ -71,8 +71,9 @@ class Payload:
 
     def __post_init__(self) -> None:
         for name, bits in (("number", 48), ("method_class", 8), ("version", 8)):
-            if not 0 <= getattr(self, name) < 1 << bits:
-                raise InputError(f"{name}: expected {bits} bits, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or not 0 <= value < 1 << bits:
+                raise InputError(f"{name}: expected a whole number of {bits} bits, got {value!r}")
 
 
 def payload_of(provenance: Provenance, scope: str = "") -> Payload:
@@ -81,7 +82,12 @@ def payload_of(provenance: Provenance, scope: str = "") -> Payload:
     Args:
         provenance: the record.
         scope: what was done, of `vultus.types.SCOPES`, or "".
+
+    Raises:
+        UnknownMethod: there is no such scope; the message names near ones.
     """
+    if scope and scope not in SCOPES:
+        raise UnknownMethod(scope, SCOPES, what="scope")
     return Payload(int(provenance.id[:12], 16), SCOPES.index(scope) + 1 if scope else 0)
 
 
@@ -93,15 +99,19 @@ def generated(
     Args:
         images: (N, H, W, 3) uint8 RGB.
         provenance: how they were made.
-        basis: under which.
+        basis: under which; the caller has required `scope` of it already, here it must cover `unmarked` where asked.
         scope: what was done, of `vultus.types.SCOPES`.
         unmarked: leave the pixels as they are, which the basis must cover.
         key: of the mark.
 
     Raises:
         Refused: `unmarked` without a basis that covers it.
-        InputError: the pictures are too small to be marked.
+        InputError: they are no such pictures, or too small to be marked.
+        UnknownMethod: as `payload_of`.
     """
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+        what = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
+        raise InputError(f"images: expected uint8 RGB of shape (N, H, W, 3), got {what}")
     if unmarked:
         Basis.require(basis, "unmarked", sources=(provenance,))
         return Generated(images, provenance)
