@@ -297,35 +297,6 @@ def test_kernels_have_the_deviation_they_say():
     assert spread[20] == pytest.approx(math.exp(-((2 * math.pi * 2 * 20 / 256) ** (5 / 3))), abs=0.02)
 
 
-def test_directions_turn_from_x_toward_y_and_shares_are_of_the_side_they_say():
-    def moved(one, point, shape=(50, 100)):
-        pipeline = only(one)
-        return pipeline.points([point], drawn(pipeline, shape=shape))[0]
-
-    middle = (49.5, 24.5)
-    quarter = math.pi / 2
-    np.testing.assert_allclose(moved(d.Misalign(1.0, 0.0, 0.1, quarter), middle), (49.5, 34.5), atol=1e-4)
-    np.testing.assert_allclose(moved(d.Misalign(1.0, quarter, 0.0), (59.5, 24.5)), (49.5, 34.5), atol=1e-4)
-    np.testing.assert_allclose(moved(d.Skew(0.5, 0.0, 0.0), (49.5, 34.5)), (54.5, 34.5), atol=1e-4)
-    right, left = (moved(d.Skew(0.0, 0.3, 0.0), (x, 0.0))[1] for x in (99.0, 0.0))
-    assert abs(right - 24.5) < abs(left - 24.5)  # the right end is seen smaller
-    line = _blur.line_kernel(10.0, math.pi / 4)
-    assert np.trace(line) > 0.5
-    assert np.trace(line[::-1]) < 0.2
-    there = moved(d.Shrink(4.0), (100.0, 9.0), (10, 101))  # 3 x 25 pixels: the two factors differ
-    np.testing.assert_allclose(there, (100.5 * 25 / 101 - 0.5, 9.5 * 3 / 10 - 0.5), atol=1e-4)
-    x = np.full((9, 9, 3), 100, np.uint8)
-    light = only(d.LightGradient(0.5, quarter))
-    lit = light.image(x, drawn(light, shape=(9, 9)))[..., 0]
-    assert (np.diff(lit[:, 4].astype(int)) > 0).all()  # the light is below
-    low = only(d.LowRes(10, "area", "nearest"))
-    out = low.image(picture(20, 40, soft=False), drawn(low, shape=(20, 40)))
-    assert (out[::2, ::2].repeat(2, 0).repeat(2, 1) == out).all()  # the shorter side has 10
-    wide = only(d.ZeroPadCrop(0.25, math.log(4.0)))
-    kept = (wide.image(np.full((80, 80, 3), 9, np.uint8), drawn(wide, shape=(80, 80))) > 0).any(-1)
-    assert (kept.any(0).sum(), kept.any(1).sum()) == (80, 20)
-
-
 @pytest.mark.parametrize("q", [30, 50, 75, 90, 100])
 @pytest.mark.parametrize(("chroma", "subsampling"), [("4:2:0", 2), ("4:4:4", 0)])
 def test_jpeg_is_pillows_within_a_level(q, chroma, subsampling):
@@ -369,6 +340,9 @@ def test_tone_by_hand():
     assert result(d.Gray()) == [124, 124, 124]
     assert result(d.Gamma(2.0)) == [157, 39, 10]
     assert result(d.ColorCast(1.2, 1.0, 0.5)) == [240, 100, 25]
+    assert result(d.Fade(1.0, 0.0, 0.0, 0)) == [133, 118, 89]  # sepia
+    assert result(d.Fade(0.0, 0.5, 0.0, 0)) == [170, 120, 95]  # half way to 140
+    assert result(d.Fade(0.0, 0.0, -0.5, 0)) == [100, 50, 25]
     light = only(d.LightGradient(0.5, 0.0))
     lit = light.image(x, drawn(light, shape=(4, 4)))[0, :, 1]
     assert lit.tolist() == [50, 83, 117, 150]
@@ -395,33 +369,6 @@ def test_noise_has_the_strength_it_says():
         pipeline.image(dark, drawn(pipeline, shape=(128, 128))).std()
         > 1.5 * spread(d.SensorNoise(shot=0.0, read=0.01, rows=0.0, prnu=0.0)).std()
     )
-
-
-def test_the_noise_of_a_sensor_by_hand():
-    quiet = {"shot": 0.0, "read": 0.0, "rows": 0.0, "prnu": 0.0}
-
-    def seen(color, **strength):
-        pipeline = only(d.SensorNoise(**{**quiet, **strength}))
-        x = np.full((128, 128, 3), color, np.uint8)
-        return pipeline.image(x, drawn(pipeline, shape=(128, 128)))
-
-    red = seen((255, 0, 0), shot=0.01)  # only the photosites of red see light
-    assert red[..., 0].std() > 1
-    assert not red[..., 1:].any()
-    for level in (100, 200):
-        green = (seen((level, level, level), shot=0.003)[0::2, 1::2, 1] / 255.0) ** 2.2  # sites of green in R G / G B
-        assert green.var() == pytest.approx(0.003 * (level / 255) ** 2.2, rel=0.1)
-    rows = seen((120, 120, 120), rows=0.02)[0::2, 1::2, 1].astype(float)
-    assert rows.std(1).max() == 0
-    assert rows.std(0).min() > 1
-
-
-def test_lost_blocks_lie_whole_in_the_picture():
-    for shape in ((20, 60), (60, 20)):
-        pipeline = only(d.BlockNoise(1, 8))
-        for seed in range(10):
-            out = pipeline.image(np.zeros((*shape, 3), np.uint8), drawn(pipeline, seed, shape))
-            assert (out == 128).all(-1).sum() == 64
 
 
 def test_two_pictures_of_one_sensor_share_its_pattern():

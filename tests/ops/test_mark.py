@@ -136,6 +136,7 @@ def test_what_a_generator_hands_out_is_marked_with_its_record():
         assert found == mark.payload_of(record, "generate")
         assert found.number == int(record.id[:12], 16)
         assert SCOPES[found.method_class - 1] == "generate"
+    assert len(mark.generated(pictures[:0], record, basis=Basis.synthetic(), scope="generate").images) == 0
     plain = mark.generated(pictures, record, basis=Basis.synthetic(), scope="generate", unmarked=True)
     assert np.array_equal(plain.images, pictures)
     own = Basis("own_image", "Ada", frozenset({"swap"}), "a test", "its author", "2020-01-01", "9000-01-01")
@@ -162,7 +163,7 @@ def test_refusals(pairs, call, said):
 
 
 def test_an_unknown_scope_is_told_near_ones():
-    with pytest.raises(UnknownMethod, match="unknown scope 'swapp'.*swap"):
+    with pytest.raises(UnknownMethod, match=r"unknown scope 'swapp'.*swap"):
         mark.payload_of(Provenance("sim.faces"), "swapp")
 
 

@@ -116,7 +116,8 @@ def generated(
         Basis.require(basis, "unmarked", sources=(provenance,))
         return Generated(images, provenance)
     payload = payload_of(provenance, scope)
-    return Generated(np.array([embed(image, payload, key) for image in images]).reshape(images.shape), provenance)
+    marked = np.array([embed(image, payload, key) for image in images], np.uint8)
+    return Generated(marked.reshape(images.shape), provenance)
 
 
 def embed(image: U8, payload: Payload, key: bytes = PUBLIC_KEY, *, psnr_db: float | None = None) -> U8:
