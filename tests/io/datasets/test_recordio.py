@@ -177,6 +177,12 @@ def test_a_set_that_cannot_be_written_leaves_the_old_one(packed, pictures, said)
     assert {p.name: p.read_bytes() for p in packed.iterdir()} == before
 
 
+def test_what_an_old_set_says_of_itself_goes_with_it(packed):
+    write_recordio(packed, [(0, crowd()[0][1])])
+    assert sorted(p.name for p in packed.iterdir()) == ["train.idx", "train.rec"]
+    assert (recordio(packed).hw, recordio(packed).faults) == (None, ())
+
+
 # ---------------------------------------------------------------- damage
 DAMAGE = {
     "magic": (0, b"\0\0\0\0", "expected the magic number 0xced7230a"),
@@ -207,6 +213,38 @@ def test_one_damaged_record_is_named_and_the_others_stay(packed, what, index):
     assert [found.encoded(i) for i in range(5)] == [crowd()[k - 1][1] for k in kept]
     assert [name for name, _ in reasons(found)] == ["3"]
     assert said in found.faults[0].reason
+
+
+class Counted(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    count = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_file_made_of_lies_is_read_a_few_times_and_not_once_per_lie(kind):
+    """Every head claims everything up to a chain of parts at the end that breaks off."""
+    heads, chain = 5000, part(2, b"") * 800 + b"zzzzzzzz"
+    lies = [MAGIC + struct.pack("<I", kind << 29 | 8 * (heads - k - 1)) for k in range(heads)]
+    file = Counted(b"".join(lies) + chain)
+    found = list(walk(file, len(file.getvalue()), 1 << 26))
+    assert [item[0] for item in found if not isinstance(item, Frame)][: heads - 1] == [8 * k for k in range(heads - 1)]
+    assert file.count < 2 * 4096 * 1.1 * heads
+
+
+@pytest.mark.parametrize("gap", [4096, 4097, 20_000, 3_000_000])
+def test_heads_far_apart_are_found(gap):
+    whole = part(0, b"a") + MAGIC + struct.pack("<I", 1 << 28) + bytes(gap) + bytes(-gap % 4) + part(0, b"b")
+    whole += part(0, b"c" * 9_000_000)
+    file = io.BytesIO(whole)
+    found = list(walk(file, len(whole), 1 << 29))
+    assert [payload(file, item)[:1] for item in found if isinstance(item, Frame)] == [b"a", b"b", b"c"]
+    assert len(found) == 4
 
 
 def test_a_file_that_was_cut_off_keeps_its_beginning(packed):

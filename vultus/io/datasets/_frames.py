@@ -22,7 +22,7 @@ MAX_LENGTH = (1 << 29) - 1
 MAX_PARTS = 1024  # a picture has one; each further one takes a magic number by chance, one in 2**32 words
 _HEAD = struct.Struct("<II")
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
-_CHUNK = 1 << 20
+_CHUNK = 1 << 12, 1 << 20  # bytes that are read at once, at first and at most
 
 
 class Damaged(ValueError):
@@ -71,11 +71,18 @@ def framed(payload: bytes) -> bytes:
     )
 
 
-def frame_at(file: BinaryIO, place: int, size: int, most: int) -> Frame:
+def frame_at(file: BinaryIO, place: int, size: int, most: int, *, search: bool = False) -> Frame:
     """Where the record whose head is at `place` lies in a file of `size` bytes; only heads are read.
 
+    Args:
+        file: the file.
+        place: of the record's first head.
+        size: of the file.
+        most: bytes that a record may have.
+        search: read the parts too, each before the next one's head, and look for a head inside.
+
     Raises:
-        Damaged: no record is there, it leaves the file, or is longer than `most` bytes.
+        Damaged: no record is there, it leaves the file, is longer than `most` bytes, or runs over another head.
     """
     parts: list[tuple[int, int]] = []
     here, left = place, most
@@ -96,6 +103,9 @@ def frame_at(file: BinaryIO, place: int, size: int, most: int) -> Frame:
             raise Damaged(f"expected at most {most} bytes in at most {MAX_PARTS} parts, got more at byte {here}")
         if start + length > size:
             raise Damaged(f"expected {length} bytes at byte {start}, but the file ends after {size - start}")
+        inside = next(_heads(file, start, start + length), None) if search else None
+        if inside is not None:
+            raise Damaged(f"expected {length} bytes at byte {start}, but the next record begins at {inside}")
         parts.append((start, length))
         here, left = start + length + -length % 4, left - length - len(MARK)
         if kind in (_WHOLE, _LAST):
@@ -116,15 +126,13 @@ def payload(file: BinaryIO, frame: Frame, most: int | None = None) -> bytes:
 def walk(file: BinaryIO, size: int, most: int) -> Iterator[Frame | tuple[int, str]]:
     """The records of a file from its beginning; what is damaged comes as its place and the reason.
 
-    After damage the walk goes on at the next head of a record.
+    After damage the walk goes on at the next head of a record. No part may reach over a head, so the time is that of
+    reading the file a few times, whatever is in it.
     """
     place = 0
     while place < size:
         try:
-            frame = frame_at(file, place, size, most)
-            inside = _head_inside(file, frame)
-            if inside is not None:
-                raise Damaged(f"expected {frame.length} bytes at byte {place}, but the next record begins at {inside}")
+            frame = frame_at(file, place, size, most, search=True)
         except Damaged as error:
             good = _next_record(file, place + 4, size)
             yield place, f"{error}; {good - place} bytes are skipped"
@@ -143,24 +151,20 @@ def _marks(data: bytes, start: int = 0) -> Iterator[int]:
         found = data.find(MARK, found + 1)
 
 
-def _head_inside(file: BinaryIO, frame: Frame) -> int | None:
-    """Where a damaged length runs over the head of another record."""
-    for start, length in frame.parts:
-        file.seek(start)
-        found = next(_marks(file.read(length)), None)
-        if found is not None:
-            return start + found
-    return None
+def _heads(file: BinaryIO, place: int, end: int) -> Iterator[int]:
+    """Where the magic number stands from `place`, a multiple of four, before `end`."""
+    chunk, most = _CHUNK
+    while place < end:
+        file.seek(place)
+        for found in _marks(file.read(min(chunk, end - place))):
+            yield place + found
+        place, chunk = place + chunk, min(2 * chunk, most)
 
 
 def _next_record(file: BinaryIO, place: int, size: int) -> int:
-    place -= place % 4
-    while place < size:
-        file.seek(place)
-        chunk = file.read(_CHUNK + _HEAD.size)
-        for found in _marks(chunk):
-            word = chunk[found + 4 : found + 8]
-            if len(word) == 4 and int.from_bytes(word, "little") >> 29 in (_WHOLE, _FIRST):
-                return place + found
-        place += _CHUNK
+    for found in _heads(file, place - place % 4, size):
+        file.seek(found + len(MARK))
+        word = file.read(4)
+        if len(word) == 4 and int.from_bytes(word, "little") >> 29 in (_WHOLE, _FIRST):
+            return found
     return size

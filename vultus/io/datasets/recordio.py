@@ -300,7 +300,7 @@ def write_recordio(
     Pictures are stored as they come. Each file appears complete or not at all, the index last but one.
 
     Args:
-        folder: where they go; must exist. Files of these names are replaced.
+        folder: where they go; must exist. Files of these three names are replaced or, without `hw`, removed.
         pictures: label of the person (0, 1, ...) and the encoded picture; those of one person follow one another.
         hw: height and width of the pictures.
 
@@ -337,7 +337,8 @@ def write_recordio(
             add(Record((float(start), float(end)), b"", count + k))
         file.seek(0)
         file.write(framed(pack(Record((float(count), float(count + len(ranges)))))))
-        index.unlink(missing_ok=True)  # an old one would point into the new file
+        for old in (index, root / "property"):  # they would speak of the new file, which they do not know
+            old.unlink(missing_ok=True)
 
     write_atomic(root / "train.rec", fill)
     write_bytes(index, "".join(f"{key}\t{place}\n" for key, place in enumerate(offsets)).encode())
