@@ -120,3 +120,13 @@ def test_what_cannot_be_written_or_found(tmp_path):
     with pytest.raises(InputError, match="tier"):
         insight_bin(tmp_path / "a.bin", tier="x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_array_in_many_pairs_is_held_once(tmp_path):
+    """A file of a few kilobytes could ask for gigabytes otherwise."""
+    dtype = b"cnumpy\ndtype\nX\x02\x00\x00\x00u1\x89\x88\x87R(K\x03X\x01\x00\x00\x00|NNNK\x00K\x00K\x00tb"
+    row = b"cnumpy._core.numeric\n_frombuffer\n(C\x02ab" + dtype + b"K\x02\x85X\x01\x00\x00\x00CtRq\x07"
+    (tmp_path / "a.bin").write_bytes(b"\x80\x03](" + row + b"h\x07" * 39 + b"e](" + b"\x88" * 20 + b"e\x86.")
+    data = insight_bin(tmp_path / "a.bin")
+    assert data.encoded == (b"ab",) * 40
+    assert len(set(map(id, data.encoded))) == 1

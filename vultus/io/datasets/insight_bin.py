@@ -145,8 +145,9 @@ def insight_bin(
     encoded: list[bytes] = []
     good: list[tuple[int, bool]] = []
     faults: list[Fault] = []
+    copies: dict[int, bytes] = {}  # one array may stand in many pairs, and would be copied for each
     for k, flag in enumerate(same):
-        pair = [_bytes(picture) for picture in pictures[2 * k : 2 * k + 2]]
+        pair = [_bytes(picture, copies) for picture in pictures[2 * k : 2 * k + 2]]
         reason = _reason(pair, flag)
         if reason:
             faults.append(Fault(file, len(good), f"pair {k}", reason))
@@ -220,10 +221,12 @@ def _kind(value: Any) -> str:
     return f"{type(value).__name__}{size}"
 
 
-def _bytes(picture: Any) -> bytes | None:
-    """An encoded picture; some writers keep it as a row of uint8."""
+def _bytes(picture: Any, copies: dict[int, bytes]) -> bytes | None:
+    """An encoded picture; some writers keep it as a row of uint8, of which each is copied once."""
     if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 1:
-        return picture.tobytes()
+        if id(picture) not in copies:
+            copies[id(picture)] = picture.tobytes()
+        return copies[id(picture)]
     return picture if type(picture) is bytes else None
 
 
