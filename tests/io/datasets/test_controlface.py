@@ -76,9 +76,10 @@ def test_names_that_do_not_fit_are_counted_and_named(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="got none"):
         controlface(tmp_path / "empty")
-    (tmp_path / "about.json").write_text("[")
-    with pytest.raises(InputError, match="expected JSON"):
-        controlface(tmp_path, pattern="(?P<id>.)(?P<pose>.*)")
+    for text in ("[", "[" * 200_000):
+        (tmp_path / "about.json").write_text(text)
+        with pytest.raises(InputError, match="expected JSON"):
+            controlface(tmp_path, pattern="(?P<id>.)(?P<pose>.*)")
 
 
 @given(st.lists(st.text("abcXYZ019-", min_size=1, max_size=8), min_size=5, max_size=5))
@@ -111,6 +112,11 @@ def test_groups_of_people_come_from_a_table(tmp_path):
         ("name,age\nAnn,1\n", "columns person"),
         ("person,age\nAnn,1\nAnn,2\n", "every person once"),
         ("person,age\nZoe,1\n", "such as Ann"),
+        ("name,age\nAnn,1,2\n", "got the columns name, age and 1 lines"),
+        ("age,person\n1\n2\n", "every person once"),
+        ("person,age,age\nAnn,1,2\n", "each once"),
+        ("person,age\n", "0 lines"),
+        ("person,age\nAnn," + "x" * 200_000, "a CSV file"),
         ("", "got an empty file|got nothing"),
     ):
         table.write_text(text)

@@ -144,16 +144,23 @@ def with_groups(dataset: Dataset, path: str | os.PathLike[str]) -> Faceted:
         text = read_bytes(path, _MAX_TABLE).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected UTF-8 text, got other bytes ({error})") from error
-    rows = list(csv.DictReader(text.splitlines()))
-    facets = [name for name in (rows[0] if rows else {}) if name and name != "person"]
-    if not facets or "person" not in rows[0]:
+    reader = csv.DictReader(text.splitlines(), restval="")
+    try:
+        columns, rows = list(reader.fieldnames or ()), list(reader)
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a CSV file, got something else ({error})") from error
+    facets = [name for name in columns if name and name != "person"]
+    if not facets or not rows or "person" not in columns or len(set(columns)) < len(columns):
         raise InputError(
-            f"{path}: expected the columns person and one per facet, got {', '.join(rows[0]) if rows else 'nothing'}"
+            f"{path}: expected the columns person and one per facet, each once, and a line per person, got the columns "
+            f"{', '.join(columns) or 'none'} and {len(rows)} lines"
         )
     people = Counter(row["person"] for row in rows)
     twice = [name for name, n in people.items() if n > 1]
     if twice:
-        raise InputError(f"{path}: expected every person once, got {', '.join(twice[:_MAX_NAMES])} more often")
+        raise InputError(
+            f"{path}: expected every person once, got {', '.join(map(repr, twice[:_MAX_NAMES]))} more often"
+        )
     if not people.keys() & set(dataset.names):
         raise InputError(
             f"{path}: expected people of the set, such as {dataset.names[0]}, got {next(iter(people))} and others"
@@ -184,7 +191,7 @@ def _about(root: Path) -> dict[str, str]:
         return {}
     try:
         table = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: expected JSON, got something else ({error})") from error
     if not isinstance(table, dict):
         raise InputError(f"{file}: expected one JSON object, got {type(table).__name__}")
