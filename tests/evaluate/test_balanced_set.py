@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 
-from vultus.errors import InputError, Refused, UnknownMethod
+from vultus.errors import InputError, Refused, StoreError, UnknownMethod
 from vultus.evaluate.balanced_set import build, simulated
 from vultus.evaluate.simulated_model import Flaws
 from vultus.io import provenance
@@ -103,3 +104,49 @@ def test_every_file_says_how_it_was_made_and_its_pixels_agree(tmp_path):
         told = provenance.verify(path)
         assert told.agree
         assert (told.provenance.method, told.provenance.simulated) == ("sig", True)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "[" * 200_000, '{"per_cell": "1"}', "{}"])
+def test_a_set_that_says_nonsense_about_itself_is_refused(text, tmp_path):
+    (tmp_path / "about.json").write_text(text)
+    with pytest.raises(InputError, match=r"expected (a set that vultus made|what a set says)"):
+        made(tmp_path)
+    assert (tmp_path / "about.json").read_text() == text
+
+
+def test_lines_that_somebody_changed_are_named(whole, tmp_path):
+    good = (whole[0] / "people.jsonl").read_text().splitlines()
+    (tmp_path / "about.json").write_bytes((whole[0] / "about.json").read_bytes())
+    row = json.loads(good[1])
+    changed = [
+        *({**row, "cell": cell} for cell in (3, ["A"], json.loads(good[2])["cell"])),
+        *({**row, "vector": vector} for vector in ([], ["a"], [0.5], [float("nan")] * 64)),
+        *({**row, key: value} for key, value in (("number", 1), ("rejected", [3]), ("id", "00000"))),
+        *(None, [], {}, json.loads(good[0])),
+    ]
+    for bad in changed:
+        (tmp_path / "people.jsonl").write_text("\n".join([good[0], json.dumps(bad), *good[2:]]) + "\n")
+        with pytest.raises(InputError, match="line 2: expected person 00001"):
+            made(tmp_path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_is_said_and_the_set_goes_on(whole, tmp_path):
+    (tmp_path / "people.jsonl").symlink_to("/dev/full")
+    (tmp_path / "about.json").write_bytes((whole[0] / "about.json").read_bytes())
+    with pytest.raises(StoreError, match=r"people\.jsonl: cannot be written: No space left.*run again"):
+        made(tmp_path)
+    (tmp_path / "people.jsonl").unlink()
+    (tmp_path / "people.jsonl").touch()
+    steps = build(tmp_path, a_sig(), 2, basis=Basis.synthetic(), seed=1)
+    assert [next(steps).people, next(steps).people] == [0, 1]
+    first = (whole[0] / "people.jsonl").read_bytes().splitlines()[0]
+    assert (tmp_path / "people.jsonl").read_bytes() == first + b"\n"
+
+
+def test_a_pipeline_that_leaves_places_empty_is_refused(tmp_path):
+    pipeline = a_sig()
+    pipeline.strict = False
+    with pytest.raises(InputError, match="strict"):
+        build(tmp_path / "out", pipeline, 1, basis=Basis.synthetic())
+    assert not (tmp_path / "out").exists()

@@ -117,17 +117,19 @@ def build(
 
     Raises:
         Refused: if the basis does not cover it.
-        InputError: if the folder holds another set, or a place cannot be filled.
+        InputError: if the pipeline is not strict, the folder holds another set, or a place cannot be filled.
         StoreError: if it cannot be written.
     """
+    if not pipeline.strict:
+        raise InputError("pipeline: expected a strict one, because a set with empty places is not balanced")
     folder = Path(out)
     about = _about(pipeline, per_cell, seed, name)
     slots = pipeline.run(per_cell, basis=basis, seed=seed, done=())  # refuses before anything is written
     try:
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+        rows = _earlier(folder, about, pipeline)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written: {error.strerror}") from error
-    rows = _earlier(folder, about)
     write_bytes(folder / MANIFEST, json.dumps(about, indent=1).encode() + b"\n")
     if rows:
         done = [(tuple(row["cell"]), row["number"], np.array(row["vector"], np.float32)) for row in rows]
@@ -145,15 +147,12 @@ def build(
 
     def write() -> Iterator[Made]:
         yield state(before)
-        with open(folder / PEOPLE, "ab") as lines:
-            for at, slot in enumerate(slots, before):
-                line = json.dumps(_row(folder, at, slot), separators=(",", ":")).encode()
-                lines.write(line + b"\n")
-                lines.flush()
-                os.fsync(lines.fileno())
-                counts[slot.cell] += 1
-                rejected.update(r.reason for r in slot.rejected)
-                yield state(at + 1)
+        for at, slot in enumerate(slots, before):
+            line = json.dumps(_row(folder, at, slot), separators=(",", ":")).encode()
+            _append(folder / PEOPLE, line + b"\n")
+            counts[slot.cell] += 1
+            rejected.update(r.reason for r in slot.rejected)
+            yield state(at + 1)
 
     return write()
 
@@ -175,6 +174,17 @@ def _row(folder: Path, at: int, slot: Any) -> dict[str, Any]:
         "vector": [] if slot.vector is None else [float(np.float32(x)) for x in slot.vector],
         "rejected": [asdict(r) for r in slot.rejected],
     }
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line; half a one, as a full disk leaves it, is cut off by the next run."""
+    try:
+        with open(path, "ab") as lines:
+            lines.write(line)
+            lines.flush()
+            os.fsync(lines.fileno())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}: run again to go on") from error
 
 
 def _about(pipeline: Any, per_cell: int, seed: int, name: str) -> dict[str, Any]:
@@ -199,7 +209,7 @@ def _about(pipeline: Any, per_cell: int, seed: int, name: str) -> dict[str, Any]
     return about
 
 
-def _earlier(folder: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
+def _earlier(folder: Path, about: dict[str, Any], pipeline: Any) -> list[dict[str, Any]]:
     """Lines of an earlier run of the same set; half a line at the end is cut off."""
     manifest, lines = folder / MANIFEST, folder / PEOPLE
     if not manifest.is_file():
@@ -213,13 +223,32 @@ def _earlier(folder: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
         data = lines.read_bytes() if lines.is_file() else b""
         whole = data[: data.rfind(b"\n") + 1]
         rows = [json.loads(line) for line in whole.splitlines()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{folder}: expected a set that vultus made, got something else ({error})") from error
+    if not isinstance(there, dict) or type(there.get("per_cell")) is not int:
+        raise InputError(f"{manifest}: expected what a set says about itself, got something else; name another folder")
     differs = sorted(key for key in about if there.get(key) != about[key] and key != "per_cell")
-    if differs or there.get("per_cell", 0) > about["per_cell"]:
+    if differs or there["per_cell"] > about["per_cell"]:
         what = ", ".join(differs) or "per_cell"
         raise InputError(f"{folder}: holds a set made with another {what}; name another folder, or ask for the same")
+    for at, row in enumerate(rows):
+        if not _sound(row, at, pipeline):
+            raise InputError(f"{lines}, line {at + 1}: expected person {at:05d} as vultus wrote it, got something else")
     if len(whole) < len(data):
         with open(lines, "r+b") as file:
             file.truncate(len(whole))
     return rows
+
+
+def _sound(row: Any, at: int, pipeline: Any) -> bool:
+    """Whether a line is that of the person of this place, as far as it is used again."""
+    cells, checks = pipeline.builder.cells, pipeline.checks
+    try:
+        place = tuple(row["cell"]), row["number"]
+        vector = np.array(row["vector"], np.float32)
+        told = all(isinstance(x["reason"], str) for x in row["rejected"])
+    except (TypeError, KeyError, ValueError):
+        return False
+    wanted = (checks.embedder.dim,) if checks is not None else (0,)
+    good = row["id"] == f"{at:05d}" and place == (cells[at % len(cells)], at // len(cells))
+    return told and good and vector.shape == wanted and bool(np.isfinite(vector).all())
