@@ -12,6 +12,7 @@ import scipy.stats
 from vultus.errors import InputError
 from vultus.evaluate import report
 from vultus.evaluate.fairness import Settings
+from vultus.evaluate.protocols import controlface as protocol
 from vultus.evaluate.protocols.controlface import controlface, kendall_tau, similarity_of_trends, split_people
 from vultus.io.datasets.controlface import Faceted
 from vultus.io.datasets.records import Dataset, indexed
@@ -110,3 +111,19 @@ def test_flags_and_vectors_have_to_fit():
     faces, _, vec, found = a_set()
     with pytest.raises(InputError, match="embed"):
         controlface(faces, lambda paths: (Embedded(vec, "x@0"), found))
+
+
+def test_too_many_comparisons_are_drawn_and_not_written_out(monkeypatch):
+    who = np.random.default_rng(0).integers(0, 40, 300)
+    every = {tuple(pair) for pair in np.stack(protocol._pairs(who, np.random.default_rng(1))).T.tolist()}
+    assert len(every) == 300 * 299 // 2
+    monkeypatch.setattr(protocol, "MAX_PAIRS", 5000)
+    i, j = protocol._pairs(who, np.random.default_rng(1))
+    drawn = {(a, b) for a, b in zip(i.tolist(), j.tolist(), strict=True)}
+    mated = {(a, b) for a, b in every if who[a] == who[b]}
+    assert len(drawn) == len(i)
+    assert (i < j).all()
+    assert mated <= drawn <= every
+    assert 4000 < len(drawn) - len(mated) < 5000
+    counts = np.bincount(np.concatenate([i, j]), minlength=300)
+    assert counts.min() > 10  # nobody is left out

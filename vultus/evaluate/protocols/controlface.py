@@ -231,10 +231,7 @@ def _compared(
 ) -> tuple[ComparisonTable, tuple[I64, I64]]:
     """Every picture of a half with every other one; where there are too many, non-mated ones are drawn."""
     own = np.flatnonzero(half[subjects])
-    i, j = np.triu_indices(len(own), 1)
-    if len(i) > MAX_PAIRS:
-        kept = (subjects[own][i] == subjects[own][j]) | (rng.random(len(i)) < MAX_PAIRS / len(i))
-        i, j = i[kept], j[kept]
+    i, j = _pairs(subjects[own], rng)
     left, right = own[i], own[j]
     scores = np.empty(len(left))
     for start in range(0, len(left), 1 << 20):
@@ -244,6 +241,20 @@ def _compared(
     scores[~(seen[left] & seen[right])] = UNDETECTED
     who, other = subjects[left], subjects[right]
     return ComparisonTable(scores, who == other, who, other, split), (left, right)
+
+
+def _pairs(who: I64, rng: np.random.Generator) -> tuple[I64, I64]:
+    """Places i < j of every two pictures; more than `MAX_PAIRS` are not written out: all mated ones, others drawn."""
+    n = len(who)
+    if n * (n - 1) // 2 <= MAX_PAIRS:
+        return np.triu_indices(n, 1)
+    order = np.argsort(who, kind="stable")
+    ends = np.cumsum(np.unique(who, return_counts=True)[1])[:-1]
+    mated = [own[np.stack(np.triu_indices(len(own), 1))] for own in np.split(order, ends)]
+    drawn = np.sort(rng.integers(n, size=(2, MAX_PAIRS)), axis=0)
+    drawn = np.stack(np.divmod(np.unique(drawn[0] * n + drawn[1]), n))
+    i, j = np.concatenate([*mated, drawn[:, who[drawn[0]] != who[drawn[1]]]], axis=1)
+    return i, j
 
 
 def _separated(
