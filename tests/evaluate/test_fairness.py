@@ -252,3 +252,12 @@ def test_the_report_is_written_and_read(tmp_path):
     assert again.metrics == dict(got.metrics)
     assert report.html(again) == text
     assert isinstance(got.metrics["security.growth"], Metric)
+
+
+def test_points_and_groups_have_names_of_their_own():
+    table, labels = world(np.random.default_rng(14), people=5, groups=2)
+    for wanted in ({"fmr_targets": []}, {"taus": [0.5, 0.50001]}, {"fmr_targets": [0.2, 0.20001]}):
+        with pytest.raises(InputError, match="no two that have one name"):
+            fairness(table, groups_of(labels), ABOUT, settings=QUICK, **wanted)
+    with pytest.raises(InputError, match="pooled"):
+        groups_of(["pooled" if name == "g1" else name for name in labels])

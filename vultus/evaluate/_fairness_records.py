@@ -46,6 +46,8 @@ class Groups:
             raise InputError(f"labels: expected -1 or an index below {len(self.names)}, got {labels.max()}")
         if len(set(self.names)) != len(self.names):
             raise InputError(f"names: expected each group once, got {', '.join(self.names)}")
+        if "pooled" in self.names:
+            raise InputError("names: expected groups, got one called pooled, which stands for everybody in a report")
         for word in self.source.split(" + "):
             if word not in SOURCES:
                 raise UnknownMethod(word, SOURCES, what="source of labels")

@@ -72,6 +72,9 @@ def fairness(
     _trusted(groups, about)
     names, labels, dropped = _usable(table, groups)
     points = _points(labels, names, (table, groups), dev, (fmr_targets, taus))
+    if len({point.name for point in points}) < max(len(points), 1):
+        called = ", ".join(point.name for point in points) or "none"
+        raise InputError(f"fmr_targets, taus: expected at least one, and no two that have one name, got {called}")
     c = _group_counts.cast(table, labels, len(names))
     w = _fairness.weigh(c, chosen, draws)
     numbers = _fairness.measure(table, c, points, w)
