@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from vultus.errors import InputError, Refused, UnknownMethod
+from vultus.errors import InputError, Refused, SpaceMismatch, UnknownMethod
 from vultus.evaluate.simulated_model import Flaws, SimBackend, Truth, Words
+from vultus.generate.synthesize._checks import Kept
 from vultus.generate.synthesize.sig import (
     Checks,
     DiffusersBackend,
@@ -240,3 +241,50 @@ def test_the_diffusers_adapter_calls_a_pipeline_as_diffusers_documents_it():
     assert set(call) >= {"prompt", "negative_prompt", "image", "generator", "guidance_scale", "num_inference_steps"}
     with pytest.raises(InputError, match="expected one of frontal"):
         backend.generate("", "", seed=0, pose="upside down", reference=None)
+
+
+def test_the_words_of_the_vocabulary_are_what_is_drawn():
+    """Left is left in the picture, a woman is no man, and the first group has the lightest skin of the simulator."""
+    words = Vocabulary.read(group={"A": "population-A", "B": "population-B"})
+    backend = SimBackend(
+        Words({slot: getattr(words, slot) for slot in SLOTS}),
+        {pose: degrees for pose, (_, degrees) in words.pose.items()},
+        flaws=Flaws(**NONE),
+    )
+    assert "left side of the picture" in words.pose["left"][0]
+    nose, tone = {}, {}
+    for group, pose in product("AB", words.pose):
+        prompt = f"photo of Alava Ashabe, a young population-{group} woman with brown eyes, short hair and freckles, x"
+        image = backend.generate(prompt, "", seed=5, pose=pose, reference=None)
+        points = backend.fact(image).points
+        nose[group, pose] = points[2, 0] - points[:2, 0].mean()
+        tone[group, pose] = image[40:44, 28:36].mean()
+    for group in "AB":
+        assert nose[group, "left"] < -2 < nose[group, "frontal"] < 2 < nose[group, "right"]
+    assert tone["A", "frontal"] > tone["B", "frontal"] + 20
+    values = {"group": "A", "age": "young"}
+    sexes = [backend._person(prompt, {**values, "gender": gender}).sex_axis for gender in ("female", "male")]
+    assert sexes[0] < 0 < sexes[1]  # as `vultus.sim.faces` counts
+
+
+def test_likeness_to_others_and_to_oneself_has_a_limit_each():
+    model, kept = Counting(), Kept(Counting.space)
+    checks = Checks(model, model, model, unique_below=0.5, same_above=0.8)
+    one, near, half = np.float32([[1, 0], [0.6, 0.8], [0.4, 0.9165]])
+    assert checks.new(one, kept) is None
+    kept.add(one, Counting.space)
+    assert checks.new(near, kept) == ("not unique", pytest.approx(0.6), 0.5)
+    assert checks.new(half, kept) is None
+    assert checks.same(near, one) == ("drifted", pytest.approx(0.6), 0.8)
+    assert checks.same(np.float32([0.9, 0.4359]), one) is None
+    with pytest.raises(SpaceMismatch):
+        kept.add(one, "other@000000000000")
+
+
+def test_a_head_may_be_turned_as_far_from_the_wanted_pose_as_the_checks_say():
+    model, persona = Counting(), a_builder().persona(("A", "male", "old"), 0, 0, 0)
+    for yaw, wrong in ((-50.5, True), (-49.5, False), (-20.5, False), (-19.5, True), (35.0, True)):
+        pose = type("Pose", (), {"pose_deg": lambda self, image, faces, yaw=yaw: np.float32([[yaw, 70, 70]])})()
+        image = np.zeros((64, 64, 3), np.uint8)
+        found, _ = Checks(model, model, model, pose, yaw_within_deg=15).look(image, persona, -35.0)
+        assert found == (("pose", pytest.approx(yaw), -35.0) if wrong else None)
