@@ -11,7 +11,8 @@ mean gray) is dropped, so that the brightness of a picture is no feature. Recogn
 pictures, each left out once; where nobody has two, weights are equal.
 
 Known: on ORL the parts recognize what the face alone does not, but agreement keeps out no more strangers than a higher
-threshold that rejects as many of the enrolled (claims `dct_faces`, `dct_faces_agreement`).
+threshold that rejects as many of the enrolled (claims `dct_faces`, `dct_faces_agreement`). 256 raw pixels of the same
+pictures, not aligned, recognize more there than all of it: 0.95 against 0.90 (claim `dwt_faces`).
 """
 
 from __future__ import annotations
