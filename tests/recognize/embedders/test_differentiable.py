@@ -219,6 +219,12 @@ def test_what_it_says_of_itself():
     assert net(tensor(pictures(1, 112)), maps=("grid",)).maps["grid"].shape == (1, 3, 4, 4)
 
 
+@pytest.mark.parametrize("given", [{}, {"points": torch.zeros(0, 5, 2)}, {"boxes": torch.zeros(0, 4)}])
+def test_no_picture_gives_no_vector(given):
+    crop = {"points": "known_points", "boxes": "known_box"}.get("".join(given), "whole")
+    assert embedder(crop=crop)(torch.zeros(0, 3, 64, 64), **given).unit.shape == (0, 48)
+
+
 def test_refusals():
     x = tensor(pictures(2, 112))
     for bad in (x[0], x[:, :1], (x * 255).to(torch.uint8), x.numpy()):

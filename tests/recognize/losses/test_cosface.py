@@ -78,7 +78,9 @@ def test_finite_at_the_ends_and_in_half_precision():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="expected a scale above 0"):
+    with pytest.raises(InputError, match="scale: expected a number above 0"):
         catalogue.load("cosface", scale=0.0)
+    with pytest.raises(InputError, match="margin: expected a number from 0"):
+        catalogue.load("cosface", margin=-0.1)
     with pytest.raises(InputError, match=r"expected \(N, C\) and \(N,\)"):
         catalogue.load("cosface").logits(torch.zeros(2, 3), torch.zeros(3, dtype=torch.long))

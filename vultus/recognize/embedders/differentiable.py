@@ -107,9 +107,8 @@ class DiffEmbedder(nn.Module):
         if self.mode == "whole":
             crops = _resized(x, self.input_hw)
         else:
-            crops = torch.cat(
-                [_cut(x[i : i + 1], m, self.input_hw) for i, m in enumerate(self._matrices(given, len(x)))]
-            )
+            cuts = [_cut(x[i : i + 1], m, self.input_hw) for i, m in enumerate(self._matrices(given, len(x)))]
+            crops = torch.cat([x.new_zeros((0, 3, *self.input_hw)), *cuts])  # also of no picture
         return self._seen(crops, maps)
 
     def _seen(self, crops: Tensor, maps: Sequence[str] = ()) -> FeatureOut:

@@ -8,12 +8,10 @@ Differs: nothing known.
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
-from vultus.errors import InputError
-from vultus.recognize.losses._cosines import cross_entropy, opened, own, placed
+from vultus.recognize.losses._cosines import cross_entropy, opened, own, placed, positive
+from vultus.recognize.losses._pairs import finite
 
 __all__ = ["CosFace"]
 
@@ -32,8 +30,8 @@ class CosFace:
     needs_norm = False
 
     def __init__(self, scale: float = 64.0, margin: float = 0.35) -> None:
-        if not (math.isfinite(scale) and scale > 0 and math.isfinite(margin) and margin >= 0):
-            raise InputError(f"scale, margin: expected a scale above 0 and a margin from 0, got {scale} and {margin}")
+        positive(scale=scale)
+        finite("margin", margin, 0)
         self.scale, self.margin = scale, margin
 
     def __repr__(self) -> str:
