@@ -73,6 +73,16 @@ def test_among_equals_the_more_specific_cause_is_named():
     assert attribute([said("randomness", 8), said("too restrictive range", 7)]).category == "too restrictive range"
 
 
+def test_a_much_larger_change_is_named_before_a_more_specific_cause():
+    half = said("float precision", 20, runs=40, reference_runs=40)
+    assert attribute([half]).category == "float precision"
+    assert attribute([half, said("randomness", 40, runs=40, reference_runs=40)]).category == "randomness"
+
+
+def test_of_one_cause_the_larger_change_is_named():
+    assert attribute([said("time", 7, name="leap day"), said("time", 8, name="zone +14")]).intervention == "zone +14"
+
+
 def test_an_intervention_that_repairs_counts_as_much_as_one_that_breaks():
     assert attribute([said("test order dependency", 0, reference=8)]).change == -1.0
 

@@ -51,6 +51,18 @@ def test_what_fails_when_repeated_leaks_or_depends_on_itself():
     assert ("resource leak", "repeated, alone") in found(CALM, bad, leaking)
 
 
+def test_a_test_that_seldom_leaves_something_open_does_not_leak():
+    seldom = [run("repeated, alone", "FFFFppppp"), run("repeated, alone", "ppp", left=(1, 0, 0))]
+    assert ("test order dependency", "repeated, alone") in found(CALM, *seldom)
+    assert ("resource leak", "repeated, alone") not in found(CALM, *seldom)
+
+
+def test_what_rounding_explains_is_not_evidence_for_a_narrow_range_as_well():
+    rounded = run("failing seed", "FFFFFFFF", values=(("<", 1.0, 1.0 + 2e-16, 2e-16),))
+    assert ("float precision", "tolerance 1e-6") in found(CALM, rounded)
+    assert ("too restrictive range", "wider range") not in found(CALM, rounded)
+
+
 def test_a_slow_suite_is_compared_with_the_harder_of_slow_and_suite():
     suite = [run("baseline, in suite", "pppppp"), run("slow machine, in suite", "FFFFFF")]
     slow_alone = run("slow machine, alone", "ppppFFFF")

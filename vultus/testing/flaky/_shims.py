@@ -52,6 +52,7 @@ class Shims:
         self._rng, self._delays = _REAL_RANDOM(0), _REAL_RANDOM(0)
         self._main = threading.main_thread()
         self._tight_for, self._tight = "", 0
+        self._interval = 0.0  # between switches of threads, as it was
         self._neighbors: list[subprocess.Popen[bytes]] = []
         clock = settings.get("clock")
         self.clock = Clock(**clock) if clock is not None else None
@@ -99,6 +100,8 @@ class Shims:
             neighbor.kill()
             neighbor.wait()
         self._neighbors.clear()
+        if self._interval:
+            sys.setswitchinterval(self._interval)
         self.patches.undo()
 
     # ------------------------------------------------------------ seeds
@@ -229,6 +232,7 @@ class Shims:
         self.patches.set(threading.Thread, "start", start)
         self.patches.set(threading.Thread, "run", run)
         if jitter:
+            self._interval = sys.getswitchinterval()
             sys.setswitchinterval(1e-5)
             for name, real in (("Lock", _LOCK), ("RLock", _RLOCK)):
                 self.patches.set(threading, name, self._delayed(real))
