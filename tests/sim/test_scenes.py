@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sim import trials
 from vultus.catalogue import load
 from vultus.errors import InputError, StoreError, UnknownMethod
 from vultus.io.datasets.wider import read_table, wider_face
 from vultus.ops.boxes import iou
-from vultus.sim import _crowd, _wider, scenes
+from vultus.ops.pose import Camera, euler_to_R, pose_from_points
+from vultus.sim import _crowd, _cutout, _draw, _scene, _scenery, _wider, faces, scenes
 from vultus.sim.scenes import Crop, FaceScenes, noise_stimuli, write_wider
 
 SMALL = FaceScenes(n_faces=(4, 6), negatives=(2, 3), size_hw=(120, 160), sizes=(10, 60))
@@ -115,7 +117,41 @@ def test_a_medical_mask_is_heavy_occlusion():
     masked = np.array([f.occluder == "mask" for f in scene.factors])
     assert masked.any()
     assert (scene.hidden[masked] > 0.3).all()
-    assert (scene.pose_deg[:, 1] < -5).all()
+    assert all(f.pose_deg[1] < -5 for f in scene.factors)
+
+
+@pytest.mark.parametrize("degrees", [-35, 20, 35])
+def test_a_picture_that_is_turned_turns_the_pose(degrees):
+    """The pose that the turned points give back, by the person's own head under a camera turned with them."""
+    person, pose = replace(faces.person_of(0), sex_axis=0.0), np.array((40, -35, 4), np.float32)
+    calm = replace(faces.Factors(), age=25.0, pose_deg=pose, camera=(120.0, 0.7, 0.0, -0.17))
+    cut = _cutout.cutout(person, calm, 256, 2)
+    made = _cutout.turned(cut, degrees)
+    camera = _draw.camera_at(_scene.build(person, calm, 2), 256)
+    away = np.subtract((camera.cx, camera.cy), 127.5) @ euler_to_R((0, 0, degrees))[:2, :2].T
+    middle = (len(made.cover) - 1) / 2 + away
+    found, _ = pose_from_points(made.points, trials.own_points(person), Camera(camera.focal, *middle))
+    np.testing.assert_allclose(made.pose_deg, found, atol=0.5)
+    assert abs(made.pose_deg[0] - pose[0]) > 5  # not the roll alone
+    np.testing.assert_allclose(_cutout.turned(cut, 0).pose_deg, pose, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "blur", "gain", "pose", "jaw", "codes"),
+    [
+        (0.0, 0.0, 1.0, (0, 0, 0), 0.0, (0, 0, 0, 0, 0, 0)),
+        (0.009, 0.019, 0.46, (89, 29, 29), 0.3, (0, 0, 0, 0, 0, 0)),
+        (0.011, 0.021, 1.71, (0, 0, 31), 0.5, (1, 1, 1, 0, 1, 1)),
+        (0.31, 0.051, 0.44, (0, -31, 0), 0.0, (2, 0, 1, 0, 2, 1)),
+        (0.81, 0.0, 1.0, (-91, 0, 0), 0.0, (0, 0, 0, 1, 2, 1)),
+    ],
+)
+def test_columns_are_those_that_the_guide_tells(hidden, blur, gain, pose, jaw, codes):
+    shape = np.zeros(14, np.float32)
+    shape[faces._E["jaw open"]] = jaw
+    shape[faces._E["smile"]] = 1.0
+    found = _scenery._columns(hidden, blur, gain, np.float32(pose), replace(faces.Factors(), expression=shape))
+    assert found == codes
 
 
 def test_groups_are_small_pictures_of_two_to_four():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.ops import warp
-from vultus.sim import faces
+from vultus.sim import _chart, _features, _head, _points, faces
 
 NARROW = faces.World(
     yaw_deg=20, pitch_deg=8, roll_deg=8, hats=0, eyewear=0, beards=0, tone_ita_deg=(30, 30), male_share=1
@@ -186,6 +186,17 @@ def dlib_eer(world: str, split: str = "judge", people: int = 100, per_person: in
             labels.append(number)
     rate = eer(np.array(vectors), np.array(labels))
     return {"world": world, "split": split, "people": people, "per_person": per_person, "missed": missed, "eer": rate}
+
+
+def own_points(person: faces.Person) -> F:
+    """(68, 3) cm, the points of a person without expression, in the head's own axes."""
+    a, still = _head.activations(person.z_shape), np.zeros(14)
+    eyes, mouth = _features.eyes_of(a, still, np.zeros(2)), _features.mouth_of(a, still)
+    chart = _features.points51(eyes, mouth, _features.brow_of(a, person.sex_axis))
+    index, weights = _points.corners(2, np.concatenate([_chart.JAW_UV, _chart.uv_of_xy(chart)]))
+    solid = faces.morphable(2).vertices(person.z_shape, still)
+    placed: F = (solid[index] * weights[..., None]).sum(1)
+    return placed
 
 
 def golden_pictures() -> dict[str, NDArray[np.uint8]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.ops.points import five_from_68
+from vultus.ops.pose import R_to_euler, euler_to_R
 from vultus.sim import _chart, _draw, _finish, _points, _scene, _shade, faces
 from vultus.sim._people import Factors, Person
 from vultus.types import F32, U8
@@ -134,9 +135,11 @@ def turned(cut: Cutout, degrees: float) -> Cutout:
     box = np.zeros(4, np.float32)
     if len(rows):
         box = np.array((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), np.float32)
-    pose = cut.pose_deg + np.array((0, 0, degrees), np.float32)
+    pose = cut.pose_deg
+    if np.isfinite(pose).all():  # the picture turns last, after yaw and pitch, so it changes all three angles
+        pose = R_to_euler(euler_to_R((0, 0, degrees)) @ euler_to_R(pose)).astype(np.float32)
     points = (cut.points @ turn.T + shift).astype(np.float32)
-    return Cutout(planes[0], planes[1], planes[2], planes[3], box, points, pose.astype(np.float32))
+    return Cutout(planes[0], planes[1], planes[2], planes[3], box, points, pose)
 
 
 def _planes(cut: Cutout) -> tuple[F32, F32, F32, F32]:
