@@ -140,6 +140,20 @@ def test_harmonics_are_orthonormal_and_white_light_is_white():
     np.testing.assert_allclose(shade(np.ones(3), normal, light), integral, rtol=2e-3)
 
 
+def test_harmonics_stand_in_the_order_that_is_told():
+    """1; y, z, x; xy, yz, 3z^2-1, xz, x^2-y^2 by hand: on the three axes, and halfway between each two."""
+    a, b, c, d, e = 0.282095, 0.488603, 1.092548 / 2, 0.315392, 0.546274
+    by_hand = {
+        (1, 0, 0): (a, 0, 0, b, 0, 0, -d, 0, e),
+        (0, 1, 0): (a, b, 0, 0, 0, 0, -d, 0, -e),
+        (0, 0, 1): (a, 0, b, 0, 0, 0, 2 * d, 0, 0),
+        (0.5**0.5, 0.5**0.5, 0): (a, b * 0.5**0.5, 0, b * 0.5**0.5, c, 0, -d, 0, 0),
+        (0, 0.5**0.5, -(0.5**0.5)): (a, b * 0.5**0.5, -b * 0.5**0.5, 0, 0, -c, d / 2, 0, -e / 2),
+        (-(0.5**0.5), 0, 0.5**0.5): (a, 0, b * 0.5**0.5, -b * 0.5**0.5, 0, 0, d / 2, -c, e / 2),
+    }
+    np.testing.assert_allclose(sh9(list(by_hand)), list(by_hand.values()), atol=1e-6)
+
+
 def test_refusals_and_nothing():
     with pytest.raises(InputError, match="faces"):
         rasterize(np.zeros((3, 3)), np.array([[0, 1, 3]]), CAMERA, (8, 8))

@@ -17,6 +17,7 @@ import pytest
 from vultus.errors import InputError, StoreError
 from vultus.io import images
 from vultus.sim import crawls, faces
+from vultus.sim._crawl_draw import drawn
 from vultus.sim.crawls import CrawlWorld
 
 DIRTY = CrawlWorld(
@@ -172,16 +173,33 @@ def test_useless_pictures_with_sentences_are_found_by_looking():
     assert set(seen) == {"sound", "no_face", "many_faces", "small_face", "low_resolution", "caption"}
 
 
-def test_boxes_lie_on_the_faces(noisy, shots):
-    for shot in [
-        shots[min(defects(noisy, "near_duplicate"))],
-        crawls.pages(5, 2, 1, CrawlWorld(groups=1), size=48).read(1),
-    ]:
-        for box, sample in zip(shot.boxes, shot.samples, strict=True):
-            x0, y0, x1, y1 = np.clip(np.rint(box), 0, None).astype(int)
-            assert x0 < x1 <= shot.image.shape[1] + 4
-            assert y0 < y1 <= shot.image.shape[0] + 4
-            assert x1 - x0 == pytest.approx(sample.box[2] - sample.box[0], abs=4)
+@pytest.mark.parametrize(
+    ("recipe", "people", "size", "by"),
+    [("group", 3, 96, 4), ("crowd", 4, 96, 3), ("small", 1, 160, 3), ("low", 1, 160, 2), ("near", 1, 384, 5)],
+)
+def test_boxes_lie_on_the_faces(recipe, people, size, by):
+    """What a box holds looks like the face it is of, and less so when the box is moved by some pixels."""
+    shot = drawn(recipe, tuple(range(people)), (3, 1), size, 0)
+    assert shot.boxes.shape == (people, 4)
+    for box, sample in zip(shot.boxes, shot.samples, strict=True):
+        face = held(sample.image, np.clip(sample.box, 0, sample.size))
+        scale = (box[2:] - box[:2]) / (sample.box[2:] - sample.box[:2])
+        here = np.concatenate([box[:2], box[:2]]) + (
+            np.clip(sample.box, 0, sample.size) - np.tile(sample.box[:2], 2)
+        ) * np.tile(scale, 2)
+        moves = [(0, 0), (by, 0), (-by, 0), (0, by), (0, -by)]
+        off = [np.abs(held(shot.image, here + np.tile(move, 2)) - face).mean() for move in moves]
+        assert off[0] == min(off), off
+        assert off[0] < 12
+
+
+def held(image, box):
+    """A box of a picture at 24 x 24 pixels, gray values."""
+    (x0, y0, x1, y1), side = box, np.arange(24) + 0.5
+    x, y = x0 + side * (x1 - x0) / 24 - 0.5, y0 + side * (y1 - y0) / 24 - 0.5
+    columns, rows = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    soft = cv2.GaussianBlur(image, (0, 0), max((x1 - x0) / 48, 0.3))
+    return cv2.remap(soft, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(float)
 
 
 def test_what_is_written_comes_once_with_one_folder_per_label(tmp_path, noisy, shots):

@@ -110,6 +110,36 @@ def test_ratings_tell_mated_from_non_mated_and_scatter_around_the_doubtful():
     assert near > far + 0.1  # look-alikes are rated higher
 
 
+def test_a_leaning_raises_ratings_and_three_is_on_neither_side():
+    world, questions = RaterWorld(lapse=0, question_sd=0), Questions([3.0] * 200, [0.0] * 200, [False] * 200)
+    given = {}
+    for leaning in (-2.0, 2.0):
+        workers = raters.Workers(np.zeros(5), np.full(5, leaning), np.full(5, ""))
+        got = raters.rate(questions, workers, np.random.default_rng(0), world)
+        assert (got.correct == (got.value < 3)).all()
+        given[leaning] = got.value.mean()
+    assert given[2.0] > given[-2.0] + 1
+
+
+def test_a_task_a_question_and_a_close_call_have_their_effects():
+    rng, still = np.random.default_rng(1), RaterWorld(worker_sd=0, question_sd=0, lapse=0)
+    workers = raters.draw_workers(rng, 60, still)
+    doubtful = ([still.threshold + 1.5] * 200, [0.0] * 200, [False] * 200)
+    share = {}
+    for task in ("verify", "identify"):
+        got = raters.answer(Questions(*doubtful, task, options=5), workers, rng, still)
+        share[task] = got.correct.mean()
+        assert (got.correct == (got.value == 0)).all()  # 0 is different, and the right one of five
+    assert share["verify"] == pytest.approx(1 / (1 + np.exp(-1)), abs=0.02)
+    assert share["identify"] == pytest.approx(1 / (1 + np.exp(-0.2)), abs=0.02)
+    uneven = raters.answer(Questions(*doubtful), workers, rng, replace(still, question_sd=1.0))
+    of_each = [uneven.log_odds[uneven.question == k] for k in range(200)]
+    assert max(np.ptp(odds) for odds in of_each) < 1e-12
+    assert np.std([odds[0] for odds in of_each]) == pytest.approx(1.0, abs=0.15)
+    far = raters.answer(Questions([12.0] * 200, [0.0] * 200, [False] * 200), workers, rng, still)
+    assert np.median(far.rt_s) < 0.7 * np.median(got.rt_s)
+
+
 def test_every_question_is_seen_by_different_workers_and_the_same_seed_says_the_same():
     questions = verification(np.random.default_rng(4), 50)
     one, other = (

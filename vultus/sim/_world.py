@@ -100,7 +100,7 @@ class World:
         yaw_deg, pitch_deg, roll_deg: most that a head turns.
         confound: probability that light and glasses follow the group instead of chance.
         favorite: probability that a picture shows the person's own hair color and favorite background.
-        expression_of_identity: correlation between first shape number and smiling.
+        expression_of_identity: how much the log odds of smiles and laughter rise with the first shape number.
         family_texture: correlation of skin coloring within a family.
         frailty_texture: how strongly frailty reddens and mottles the skin.
         duplicates: share of a person's pictures that repeat another one exactly.

@@ -195,7 +195,7 @@ class FaceSample:
 
     @property
     def caption(self) -> str:
-        """A sentence that says what is in the picture; see `vultus.sim.captions` for others of the same picture."""
+        """A sentence that says what is in the picture, always the same one."""
         return caption(self.person, self.factors, np.random.default_rng(self.factors.background_seed))
 
 
