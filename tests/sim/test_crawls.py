@@ -206,6 +206,8 @@ def test_what_is_written_comes_once_with_one_folder_per_label(tmp_path, noisy, s
     place = noisy.write(tmp_path)
     assert noisy.write(tmp_path) == place
     assert [p.name for p in tmp_path.iterdir()] == [place.name]
+    (tmp_path / "plain").mkdir()
+    assert place.stat().st_mode == (tmp_path / "plain").stat().st_mode  # others may read it
     truth = json.loads((place / "truth.json").read_text())
     assert truth["entries"] == json.loads(json.dumps(noisy.truth()["entries"]))
     lines = [json.loads(line) for line in (place / "index.jsonl").read_text().splitlines()]
@@ -222,7 +224,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, noisy, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    with pytest.raises(StoreError, match="nothing was kept"):
+    with pytest.raises(StoreError, match=r"the disk is full.*nothing half-written was kept"):
         crawls.texts(2, 1, size=24).write(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -241,6 +243,9 @@ def test_the_same_seed_is_the_same_crawl():
         (lambda: CrawlWorld(flips=1.2), "flips: expected a share"),
         (lambda: CrawlWorld(no_face=0.9), "no_face, many_faces"),
         (lambda: crawls.folders(1, 5, 0), "people: expected 2 to 2000"),
+        (lambda: crawls.folders(5.5, 5, 0), "people: expected 2 to 2000"),
+        (lambda: crawls.folders(5, 5, 0, size=8), "size: expected 16"),
+        (lambda: crawls.folders(5, 5, 0, lod=3), "lod: expected 0"),
         (lambda: crawls.folders(5, 1, 0), "per_person: expected at least 2"),
         (lambda: crawls.pages(4, 1, 0), "at least 5 people"),
         (lambda: crawls.texts(0, 0), "count: expected at least 1"),

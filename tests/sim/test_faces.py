@@ -231,6 +231,19 @@ def test_a_full_disk_or_an_interrupt_leaves_no_half_shard(tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("rest", [b"", b"PK junk", b"half"])
+def test_a_broken_shard_is_told_in_words(tmp_path, rest):
+    place = faces.build_shards(faces.World(), 1, 2, 16, tmp_path, lod=0)
+    shard = place / "shard-000.npz"
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2] if rest == b"half" else rest)
+    with pytest.raises(StoreError, match="build_shards"):
+        faces.read_shards(place)
+    for text in ("[1]", '{"shards": []}'):
+        (place / "index.json").write_text(text)
+        with pytest.raises(StoreError, match=r"build anew|build_shards"):
+            faces.read_shards(place)
+
+
 def test_planted_faults_are_recorded(tmp_path):
     place = faces.build_shards(faces.World(duplicates=0.5, wrong=0.3, label_noise=0.3), 3, 6, 32, tmp_path, lod=0)
     table = faces.read_shards(place)
@@ -258,6 +271,16 @@ def test_refusals_name_the_near_ones(samples):
         faces.render(sample.person, sample.factors, 64, 3)
     with pytest.raises(InputError, match="age"):
         faces.counterfactual(sample, "age", 7)
+    with pytest.raises(InputError, match="camera"):
+        faces.counterfactual(sample, "camera", (75.0, 1.0, 0.0))
+    with pytest.raises(UnknownMethod, match="lipstick"):
+        faces.counterfactual(sample, "makeup", {"lipstik": 1.0})
+    with pytest.raises(UnknownMethod, match="hazel"):
+        faces.render(replace(sample.person, iris="hazle"), sample.factors)
+    with pytest.raises(InputError, match="yaw_deg"):
+        faces.World(yaw_deg=float("nan"))
+    with pytest.raises(InputError, match="tone_ita_deg"):
+        faces.World(tone_ita_deg=(60.0, -45.0))
     with pytest.raises(InputError, match="groups"):
         faces.World(groups=())
     with pytest.raises(InputError, match="one length"):

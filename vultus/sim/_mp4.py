@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vultus.errors import InputError, StoreError, UnknownMethod
-from vultus.sim._wider import why_not
+from vultus.sim._folder import why_not
 from vultus.types import U8
 
 __all__ = ["CODECS", "count_frames", "write_mp4"]

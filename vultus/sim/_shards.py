@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import multiprocessing
 import os
-import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError, StoreError
 from vultus.sim import _world
+from vultus.sim._folder import make_once
 from vultus.sim._world import World
 
 __all__ = ["FORMAT", "build_shards", "read_shards"]
@@ -63,10 +63,11 @@ def build_shards(
     seeds = _world.people(split)
     if not isinstance(processes, int) or not 1 <= processes <= 64:
         raise InputError(f"processes: expected 1 to 64, got {processes!r}")
-    if not 1 <= n_people <= len(seeds) or per_person < 1:
+    whole = isinstance(n_people, int) and isinstance(per_person, int)
+    if not whole or not 1 <= n_people <= len(seeds) or per_person < 1:
         raise InputError(
             f"n_people, per_person: expected 1 to {len(seeds)} people of split {split!r} and at least 1 picture each, "
-            f"got {n_people} and {per_person}"
+            f"got {n_people!r} and {per_person!r}"
         )
     plan = {
         "format": FORMAT,
@@ -78,25 +79,8 @@ def build_shards(
         "lod": lod,
     }
     key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
-    place = Path(out) / key
-    if (place / "index.json").is_file():
-        return place
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=out, prefix=f".{key}-", suffix=".part"))
-        try:
-            _fill(draft, world, plan, seeds[:n_people], processes)
-            os.replace(draft, place)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)  # also on Ctrl-C
-            raise
-    except OSError as error:
-        if (place / "index.json").is_file():  # another process was first
-            return place
-        raise StoreError(
-            f"{out}: the shards cannot be written: {_why(error)}; nothing half-written was kept"
-        ) from error
-    return place
+    fill = partial(_fill, world=world, plan=plan, seeds=seeds[:n_people], processes=processes)
+    return make_once(Path(out) / key, "index.json", "the shards", fill)
 
 
 def read_shards(place: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -113,13 +97,16 @@ def read_shards(place: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         parts = []
         for name, count in index["shards"]:
-            with np.load(folder / name, allow_pickle=False) as file:
+            # opened here: NumPy leaves a file open that turns out to be none of its own
+            with open(folder / name, "rb") as raw, np.load(raw, allow_pickle=False) as file:
                 parts.append({key: file[key] for key in file.files})
             if len(parts[-1]["image"]) != count:
                 raise StoreError(
                     f"{folder / name}: expected {count} pictures, got {len(parts[-1]['image'])}: build anew"
                 )
-    except (OSError, ValueError, KeyError) as error:
+        if not parts:
+            raise StoreError(f"{folder / 'index.json'}: expected at least one shard, got none: build anew")
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder}: expected a folder made by build_shards, got: {error}") from error
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
@@ -182,9 +169,3 @@ def _rendered(world: World, plan: dict[str, Any], seeds: range, start: int) -> d
                 persons[-1], factors[-1], copies[-1] = persons[source], factors[source], start + source
     arrays = faces.render_batch(persons, factors, plan["size"], plan["lod"])
     return {**arrays, "label": np.array(labels, np.int64), "duplicate_of": np.array(copies, np.int64)}
-
-
-def _why(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full: free some space or write elsewhere"
-    return f"{error.strerror or error}: write elsewhere or change its permissions"

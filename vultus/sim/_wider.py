@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +12,13 @@ import cv2
 import numpy as np
 
 from vultus.errors import InputError, StoreError
+from vultus.sim._folder import make_whole, why_not
 from vultus.types import U8
 
 if TYPE_CHECKING:
     from vultus.sim.scenes import FaceScene
 
-__all__ = ["why_not", "write_wider"]
+__all__ = ["write_wider"]
 
 EVENTS = {
     "crowd": "0--Crowd",
@@ -62,26 +60,15 @@ def write_wider(out: str | os.PathLike[str], splits: Mapping[str, Iterable[FaceS
     try:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise StoreError(f"{place}: expected a new or empty folder, got one that is taken: write elsewhere")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}-", suffix=".part"))
-        try:
-            for name, scenes in splits.items():
-                _fill(draft, name, scenes, quality)
-            draft.chmod(0o755)  # a temporary folder is its maker's alone
-            os.replace(draft, place)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)  # also on Ctrl-C
-            raise
     except OSError as error:
-        raise StoreError(f"{place}: cannot be written: {why_not(error)}; nothing half-written was kept") from error
+        raise StoreError(f"{place}: cannot be read: {why_not(error)}") from error
+
+    def fill(draft: Path) -> None:
+        for name, scenes in splits.items():
+            _fill(draft, name, scenes, quality)
+
+    make_whole(place, "the set", fill)
     return place
-
-
-def why_not(error: OSError) -> str:
-    """What to do about a disk that does not take a file."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full: free some space or write elsewhere"
-    return f"{error.strerror or error}: write elsewhere or change its permissions"
 
 
 def _fill(draft: Path, split: str, scenes: Iterable[FaceScene], quality: int) -> None:

@@ -149,6 +149,12 @@ class World:
         for name in _RATES:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
+        for name in ("yaw_deg", "pitch_deg", "roll_deg"):
+            if not 0 <= getattr(self, name) <= 90:
+                raise InputError(f"{name}: expected 0 to 90 degrees, got {getattr(self, name)}")
+        tone = self.tone_ita_deg
+        if len(tone) != 2 or not -90 <= tone[0] <= tone[1] <= 90:
+            raise InputError(f"tone_ita_deg: expected lowest and highest, -90 to 90 degrees, got {tone}")
         if len(self.styles) != 3 or min(self.styles) < 0 or sum(self.styles) <= 0:
             raise InputError(f"styles: expected three shares (photo, sketch, painting), got {self.styles}")
 

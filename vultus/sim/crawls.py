@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +27,7 @@ from vultus.errors import InputError, StoreError
 from vultus.sim import _world, faces
 from vultus.sim._captions import caption
 from vultus.sim._crawl_draw import MANY, Shot, drawn
+from vultus.sim._folder import make_once
 
 __all__ = [
     "PEOPLE_WORDS",
@@ -179,6 +178,12 @@ class Crawl:
     entities: tuple[Entity, ...] = ()
     folders: tuple[Folder, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or not faces.MIN_SIDE <= self.size <= faces.MAX_SIDE:
+            raise InputError(f"size: expected {faces.MIN_SIDE} to {faces.MAX_SIDE} pixels, got {self.size!r}")
+        if self.lod not in (0, 1, 2):
+            raise InputError(f"lod: expected 0, 1 or 2, got {self.lod!r}")
+
     def __len__(self) -> int:
         return len(self.entries)
 
@@ -217,27 +222,8 @@ class Crawl:
         Raises:
             StoreError: the disk is full, or the folder may not be written.
         """
-        plan = json.dumps(self.truth(), sort_keys=True)
-        place = Path(out) / hashlib.sha256(plan.encode()).hexdigest()[:16]
-        if (place / "truth.json").is_file():
-            return place
-        try:
-            Path(out).mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(dir=out, prefix=f".{place.name}-", suffix=".part"))
-            try:
-                self._fill(draft)
-                (draft / "truth.json").write_text(plan, encoding="utf-8")
-                os.replace(draft, place)
-            except BaseException:
-                shutil.rmtree(draft, ignore_errors=True)  # also on Ctrl-C
-                raise
-        except OSError as error:
-            if (place / "truth.json").is_file():  # another process was first
-                return place
-            raise StoreError(
-                f"{out}: the crawl cannot be written: {error.strerror or error}; nothing was kept"
-            ) from error
-        return place
+        place = Path(out) / hashlib.sha256(self._plan().encode()).hexdigest()[:16]
+        return make_once(place, "truth.json", "the crawl", self._fill)
 
     def _fill(self, folder: Path) -> None:
         lines = []
@@ -253,6 +239,10 @@ class Crawl:
         (folder / "index.jsonl").write_text(index_text, encoding="utf-8")
         known = [{k: v for k, v in asdict(entity).items() if k != "person"} for entity in self.entities]
         (folder / "entities.json").write_text(json.dumps(known, indent=1), encoding="utf-8")
+        (folder / "truth.json").write_text(self._plan(), encoding="utf-8")
+
+    def _plan(self) -> str:
+        return json.dumps(self.truth(), sort_keys=True)
 
 
 def folders(
@@ -409,18 +399,18 @@ def texts(
 
 def _seeds(people: int, split: str) -> range:
     seeds = _world.people(split)
-    if not 2 <= people <= len(seeds):
-        raise InputError(f"people: expected 2 to {len(seeds)} of split {split!r}, got {people}")
+    if not isinstance(people, int) or not 2 <= people <= len(seeds):
+        raise InputError(f"people: expected 2 to {len(seeds)} of split {split!r}, got {people!r}")
     return seeds[:people]
 
 
 def _entities(people: int, split: str, rng: np.random.Generator, world: CrawlWorld) -> tuple[Entity, ...]:
     """The knowledge base; namesakes differ in profession and year."""
+    seeds = _seeds(people, split)
     made = []
     order, rank = rng.permutation(people), rng.permutation(people)
     pairs = round(world.namesakes * people / 2)
     name_of = {int(order[2 * k + 1]): int(order[2 * k]) for k in range(pairs)}
-    seeds = _seeds(people, split)
     for k, seed in enumerate(seeds):
         name = faces.person_of(seeds[name_of.get(k, k)]).name or ""
         first, _, last = name.partition(" ")

@@ -59,6 +59,7 @@ __all__ = [
 ]
 
 MIN_SIDE, MAX_SIDE = 16, 1024
+MAKEUP = ("lipstick", "eye shadow", "color")
 
 AUS = ("AU1", "AU2", "AU4", "AU6", "AU12", "AU15", "AU25", "AU26")
 """Action units: inner, outer brow raiser, brow lowerer, cheek raiser, corner puller, depressor, lips part, jaw drop."""
@@ -377,6 +378,16 @@ def check(person: Person, factors: Factors, size: int, lod: int) -> None:
         raise InputError(f"size: expected {MIN_SIDE} to {MAX_SIDE} pixels, got {size!r}")
     if lod not in (0, 1, 2):
         raise InputError(f"lod: expected 0, 1 or 2, got {lod!r}")
+    _check_factors(factors)
+    if person.iris not in _world.IRISES:
+        raise UnknownMethod(person.iris, _world.IRISES, what="iris")
+    if np.shape(person.z_shape) != (40,) or np.shape(person.z_albedo) != (24,):
+        raise InputError(
+            f"person: expected codes of 40 and 24, got {np.shape(person.z_shape)} and {np.shape(person.z_albedo)}"
+        )
+
+
+def _check_factors(factors: Factors) -> None:
     for name in ("hair_style", "hair_color", "glasses", "hat", "beard", "occluder", "background", "style"):
         if getattr(factors, name) not in CHOICES[name]:
             raise UnknownMethod(getattr(factors, name), CHOICES[name], what=name)
@@ -392,13 +403,12 @@ def check(person: Person, factors: Factors, size: int, lod: int) -> None:
         raise InputError(f"age: expected 18 to 90 years, got {factors.age}")
     if not 0 < factors.light_gain <= 8:
         raise InputError(f"light_gain: expected above 0 and at most 8, got {factors.light_gain}")
-    distance, zoom = factors.camera[:2]
+    for name in factors.makeup:
+        if name not in MAKEUP:
+            raise UnknownMethod(name, MAKEUP, what="makeup")
+    distance, zoom = _array("camera", factors.camera, (4,))[:2].tolist()
     if not 25 <= distance <= 1000 or not 0.1 <= zoom <= 10:
         raise InputError(f"camera: expected 25 to 1000 cm and a zoom of 0.1 to 10, got {distance} and {zoom}")
-    if np.shape(person.z_shape) != (40,) or np.shape(person.z_albedo) != (24,):
-        raise InputError(
-            f"person: expected codes of 40 and 24, got {np.shape(person.z_shape)} and {np.shape(person.z_albedo)}"
-        )
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> F32:
