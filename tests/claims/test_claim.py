@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from vultus.claims import Claim, ClaimResult, Context, OverBudget, claim, find, run
 from vultus.claims import _kept as kept
+from vultus.claims import _run as running
 from vultus.claims._verdict import gain, verdict
 from vultus.errors import InputError, Refused, StoreError, UnknownMethod
 from vultus.ops.stats import paired_bootstrap
@@ -67,6 +68,7 @@ def test_the_interval_is_the_paired_one_over_people():
     ("options", "status", "why"),
     [
         ({"min_effect": 0.6}, "not-shown", "smaller than the 0.6"),
+        ({"min_effect": 0.385}, "shown", "excludes 0"),  # the gain is held to it, not the end of its interval
         ({"controls": ("c",)}, "shown", "excludes 0"),
         ({"invalid": "judge f_eval: EER 4 %"}, "invalid", "EER 4 %"),
     ],
@@ -77,9 +79,11 @@ def test_the_rules(options, status, why):
     assert why in answer.why
 
 
-def test_a_control_that_gains_fails_the_claim():
+@pytest.mark.parametrize("gains", [0.1, 1.4])
+def test_a_control_that_gains_fails_the_claim(gains):
+    """However little: it need not be as good as the method."""
     result = made()
-    answer = verdict(made(arms={**result.arms, "c": result.arms["m"] + 1.0}, controls=("c",)), "nano")
+    answer = verdict(made(arms={**result.arms, "c": result.arms["b"] + gains}, controls=("c",)), "nano")
     assert answer.status == "not-shown"
     assert "control c gains" in answer.why
 
@@ -187,7 +191,8 @@ def test_a_run_is_written_with_everything_that_made_it(planted, tmp_path):
         assert arms["arm_method"].shape == (3, 40)
     again = run(planted["better"], scale="nano", folder=tmp_path / "again")
     assert again.effect == outcome.effect
-    assert run(planted["equal"], scale="nano", folder=tmp_path).status == "not-shown"
+    equal = run(planted["equal"], scale="nano", folder=tmp_path)
+    assert (equal.status, equal.document["why"]) == ("not-shown", "the interval of the gain holds 0")
     assert run(planted["better"], folder=tmp_path).status == "wired"
 
 
@@ -252,6 +257,39 @@ def test_over_its_minutes_it_stops_and_goes_on_with_more(tmp_path):
     assert ran == [0, 1, 2, 0, 1, 2]
     run(hungry_claim, scale="nano", minutes=2, seeds=(0, 1, 3), folder=tmp_path, clock=clock)
     assert ran[6:] == [0, 1, 3], "steps are those of the seeds"
+
+
+def test_steps_are_those_of_the_code(tmp_path, monkeypatch):
+    text = (
+        "import numpy as np\nfrom vultus.claims import ClaimResult, claim\n\n\n@claim(paper=0, minutes=1)\n"
+        "def mine(ctx):\n    base = ctx.step('one', np.arange, 8.0)\n"
+        "    arms = {'b': [base] * 2, 'm': [base + 1] * 2}\n"
+        "    return ClaimResult(arms, 'm', 'b', range(8), 'person', 'score', True, 'sim')\n"
+    )
+    (tmp_path / "mine.py").write_text(text)
+
+    def once() -> tuple[int, str]:
+        outcome = run(*find(str(tmp_path / "mine.py")), folder=tmp_path)
+        assert len(list((outcome.folder / "steps").iterdir())) == 1, "steps of older code are forgotten"
+        return outcome.document["kept_steps"], outcome.document["code"]
+
+    (kept_first, first), again = once(), once()
+    assert (kept_first, again) == (0, (1, first))
+    (tmp_path / "mine.py").write_text(text + "# changed\n")
+    kept_second, second = once()
+    assert (kept_second, second != first) == (0, True)
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/a.py").write_text("x = 1\n")
+    monkeypatch.setattr(running, "_ROOT", tmp_path / "package")
+    running._package_code.cache_clear()
+    kept_third, third = once()
+    (tmp_path / "package/a.py").write_text("x = 2\n")
+    running._package_code.cache_clear()
+    try:
+        assert once()[1] != third
+        assert kept_third == 0
+    finally:
+        running._package_code.cache_clear()
 
 
 def test_progress_is_told_and_held_to_the_budget(tmp_path):

@@ -277,8 +277,8 @@ def test_equal_error_rate_by_hand_and_its_interval():
     found = _gates.equal_error_rate(vec, people, rng)
     assert 0.005 < found.low < found.value < found.high < 0.2
     assert found.n == 40
-    perfect = np.eye(40)[people]
-    assert _gates.equal_error_rate(perfect, people, rng).value == 0
+    perfect = _gates.equal_error_rate(np.eye(40)[people], people, rng)
+    assert (perfect.value, perfect.high) == (0, 0), "a person drawn twice is no stranger to itself"
 
 
 def test_explained_accuracy_and_overlap_by_hand():
@@ -310,3 +310,11 @@ def test_list_and_check(capsys):
     assert all(fixtures.card(name).space in said for name in fixtures.NAMES)
     assert fixtures.main(["list", "f_trian"]) == 2
     assert "near names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--people", "--workers"])
+@pytest.mark.parametrize("count", ["0", "-1", "x"])
+def test_counts_of_nothing_are_refused_in_words(option, count, capsys):
+    with pytest.raises(SystemExit):
+        fixtures.main(["check", option, count])
+    assert "expected a whole number of at least 1" in capsys.readouterr().err

@@ -83,6 +83,12 @@ def test_a_claim_and_its_result_are_written_into_its_paper(planted, shown):
     older = {**shown.document, "status": "not-shown", "date": "2020-01-01T00:00:00+00:00", "scale": "mini"}
     tiny = {**shown.document, "scale": "tiny", "status": "wired", "date": "2099-01-01T00:00:00+00:00"}
     assert papers.rewritten(after, known, [older, shown.document, tiny]) == after
+    beside = known | {"second": replace(planted["equal"], name="second", paper=2)}
+    failed = {**shown.document, "claim": "second", "status": "not-shown"}
+    assert papers.rewritten(wired, beside, [shown.document]) == after
+    assert read(papers.rewritten(wired, beside, [shown.document, failed]))["better"].figure == (
+        f"{paper.figure}; also second not-shown"
+    )
     stopped = {**shown.document, "status": "budget", "why": "stopped after 9 minutes", "effect": None}
     assert read(papers.rewritten(after, known, [stopped]))["better"].figure == "budget: stopped after 9 minutes"
     assert read(papers.rewritten(after, known, [stopped]))["better"].status == "wired"
@@ -131,7 +137,10 @@ def test_the_page_opens_offline_and_says_everything(planted, shown, tmp_path):
     assert 'http-equiv="Content-Security-Policy" content="default-src \'none\'' in page
     assert "<script" not in page
     assert page.replace("http://www.w3.org/2000/svg", "").count("://") == 0
-    assert page.count("<section") == 1, "the result at nano speaks, not the one at tiny"
+    assert page.count("<section") == 1
+    later = {**shown.document, "scale": "tiny", "status": "wired", "date": "2099-01-01T00:00:00+00:00"}
+    page = html(planted, [(shown.folder / "better.nano.json", shown.document), (shown.folder / "x", later)])
+    assert '<h2>better <span class="badge shown">' in page, "the result at nano speaks, not a later one at tiny"
 
 
 def test_the_papers_verb_prints_figures(monkeypatch, capsys):

@@ -131,6 +131,17 @@ def test_rule_2_holds_for_what_is_checked_and_for_dev_pairs():
         made.calibrate(made.compare(*pairs(people("judge")[:20]), "dev"))
 
 
+def test_rule_2_holds_for_networks_that_are_in_a_loss_alone():
+    filter_ = Toy("filter", 3)
+    made = panel(backgrounds={filter_.space: Background(people=people("judge")[:3])})
+    with pytest.raises(Refused, match=r"was trained on 3 people .* was trained, which is optimized against \(rule 2\)"):
+        made.check(made_with({filter_.space}), TEST)
+    made = panel()
+    made.check(made_with({filter_.space}), TEST)
+    unknown = [line for line in made.warnings() if "training people unknown" in line]
+    assert unknown == [f"{filter_.space}, which was optimized against: training people unknown"]
+
+
 def test_rule_2_real_weights_with_unknown_people_are_said_to_be():
     made = Panel([LOSS], [Toy("dlib_resnet29", 5), Toy("sface", 6)], data="real", backgrounds=KNOWN)
     assert sum("training people unknown" in line for line in made.warnings()) == 2
@@ -143,10 +154,10 @@ def test_rule_2_real_weights_with_unknown_people_are_said_to_be():
 def test_rule_3_a_judge_that_fails_makes_the_run_invalid():
     good = calibrated()
     assert (good.invalid, good.eer(JUDGE.space) < 0.02) == ("", True)
-    bad = Toy("f_eval", 9, blur=0.5)
+    bad = Toy("f_eval", 9, blur=0.15)
     made = panel(judges=(bad,), backgrounds={bad.space: KNOWN[JUDGE.space]})
     made.calibrate(made.compare(*pairs(DEV), "dev"))
-    assert made.eer(bad.space) >= 0.02
+    assert 0.02 <= made.eer(bad.space) < 0.1
     assert "below 2% is needed" in made.invalid
     written = made.report(made.compare(*pairs(TEST), "test"), provenance=FREE, dataset="toy")
     assert written.provenance["invalid"] == made.invalid
@@ -234,6 +245,44 @@ def test_numbers_and_intervals():
     assert "judge1.fmr_at_1e-2" in metrics
 
 
+def test_numbers_by_hand():
+    """Four people with two pictures each; thresholds of two rates lie between the scores."""
+    made = panel()
+    dev = made.compare(*pairs(DEV), "dev")
+    taus = made.calibrate(dev, fmr=(1e-1, 1e-2))[JUDGE.space]
+    loose, strict = taus[1e-1], taus[1e-2]
+    assert loose < strict
+    between = (loose + strict) / 2
+    mated = [strict + 0.01, strict + 0.02, strict, strict + 0.01, between, between, between, loose - 0.01]
+    who = np.repeat([2800, 2801, 2802, 2803], 2)
+    table = ComparisonTable(np.array(mated), who == who, who, who, "test")
+    found = made.report({JUDGE.space: table}, provenance=FREE, dataset="toy").metrics
+    accepted = {rate: found[f"judge1.accepted_at_{rate}"] for rate in ("1e-1", "1e-2")}
+    assert {rate: metric.value for rate, metric in accepted.items()} == {"1e-1": 7 / 8, "1e-2": 4 / 8}
+    assert accepted["1e-2"].n == found["judge1.similarity"].n == 4, "people, not pairs"
+    assert (accepted["1e-2"].low, accepted["1e-2"].high) == (0, 1), "each of the four is accepted always or never"
+    taus = made.calibrate(dev, fmr=(2e-1, 1e-1))[JUDGE.space]
+    tables = made.compare(*pairs(TEST), "test")
+    found, table = made.report(tables, provenance=FREE, dataset="toy").metrics, tables[JUDGE.space]
+    for rate, words in ((2e-1, "2e-1"), (1e-1, "1e-1")):
+        share = (table.score[~table.mated] >= taus[rate]).mean()
+        assert found[f"judge1.fmr_at_{words}"].value == pytest.approx(share), rate
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_one_person_on_either_side_counts(side):
+    made = panel(people_evaluated=TEST)
+    made.calibrate(made.compare(*pairs(DEV), "dev"))
+    people_of = [np.array([2800, 2801]), np.array([2800, 2801])]
+    people_of[side] = np.array([2800, DEV[0]])
+    table = ComparisonTable(np.array([0.9, 0.1]), np.array([True, False]), *people_of, "test")
+    with pytest.raises(Refused, match=r"1 people .* in the dev pairs too"):
+        made.report({JUDGE.space: table}, provenance=FREE, dataset="toy")
+    dev = ComparisonTable(np.array([0.9, 0.1]), np.array([True, False]), *people_of, "dev")
+    with pytest.raises(Refused, match="evaluated too"):
+        made.calibrate({JUDGE.space: dev})
+
+
 def test_similarity_is_the_cosine_and_takes_crops_for_each_network():
     a, b = crops([1, 2], 1), crops([1, 2], 2)
     made = panel()
@@ -255,6 +304,8 @@ def test_what_is_missing_is_said():
     assert any("no threshold at FMR 0.001: 3,540 dev" in line for line in written.missing)
     with pytest.raises(InputError, match="of every judge"):
         made.report({LOSS.space: one}, provenance=FREE, dataset="toy")
+    with pytest.raises(InputError, match="stranger@0"):
+        made.report({JUDGE.space: one, "stranger@0": one}, provenance=FREE, dataset="toy")
 
 
 @pytest.mark.parametrize("options", [{"judges": ()}, {"judges": (JUDGE, JUDGE)}, {"data": "lab"}])

@@ -53,6 +53,7 @@ def test_the_rate_by_hand():
         assert_better(np.full(10, -1.0), np.zeros(10), 10, 1e-3)
     gains = np.array([-1.0] * 9 + [1.0])
     assert assert_better(gains, np.zeros(10), 10, 1e-3).p == 11 / 1024
+    assert assert_better(np.full(10, 0.5), np.zeros(10), 10, margin=0.5).behind == 0, "as much as the margin is enough"
 
 
 def test_callables_get_the_seeds():

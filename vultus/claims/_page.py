@@ -24,7 +24,7 @@ _MEANINGS = {
     "invalid": "the numbers may not be used, for instance because the judge fails on people it never saw",
     "not run": "no result yet",
 }
-_FACTS = ("scale", "seeds", "minutes", "version", "commit", "code", "device", "python", "date")
+_FACTS = ("scale", "seeds", "minutes", "budget_minutes", "version", "commit", "code", "device", "python", "date")
 
 
 def html(known: Mapping[str, Claim], results: Iterable[tuple[Path, Mapping[str, Any]]]) -> str:

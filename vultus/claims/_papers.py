@@ -50,10 +50,17 @@ def _block(block: str, known: Mapping[str, Claim], documents: list[Mapping[str, 
     if found is not None:
         if found["status"] in ("shown", "not-shown"):
             keys["status"] = found["status"]
-        keys |= {"figure": figure(found), "scale": found["scale"], "date": found["date"][:10]}
+        words = "; also ".join([figure(found), *_others(documents, mine, keys["claim"])])
+        keys |= {"figure": words, "scale": found["scale"], "date": found["date"][:10]}
     lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in keys.items())
     kept = _OURS.sub("", block).rstrip("\n") + "\n"
     return kept + lines + block[len(block.rstrip("\n")) + 1 :]
+
+
+def _others(documents: list[Mapping[str, Any]], mine: list[str], main: str) -> list[str]:
+    """How the paper's other claims ended: one that is not shown must not hide behind one that is."""
+    found = {name: newest(documents, name) for name in mine if name != main}
+    return [f"{name} {document['status']}" for name, document in found.items() if document is not None]
 
 
 def _value(block: str, key: str) -> str:

@@ -107,7 +107,9 @@ def parser_sim() -> Any:
 
 
 def r3d_sim() -> Any:
-    """The regressor of the head model: `predict(crops)` gives shape, albedo, expression, pose (degrees) and light.
+    """The regressor of the head model: `predict(crops)` gives expression, pose (degrees) and light.
+
+    Shape and albedo are learned as well, but are withheld where they miss their gates: `withheld` says by how much.
 
     Raises:
         MissingExtra: without torch.
@@ -285,6 +287,12 @@ def _to_terminal(name: str) -> Any:
     return progress
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line: `build`, `check`, `list`; 1 when a gate is not passed, 2 when something is refused."""
     parser = argparse.ArgumentParser(
@@ -293,8 +301,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=("build", "check", "list", "table"))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)} (default: all)")
     parser.add_argument("--out", type=Path, help="build: also write weights and cards into this folder")
-    parser.add_argument("--people", type=int, help="check: how many people of each test (default: all)")
-    parser.add_argument("--workers", type=int, default=2, help="processes and threads (default: %(default)s)")
+    parser.add_argument("--people", type=_count, help="check: how many people of each test (default: all)")
+    parser.add_argument("--workers", type=_count, default=2, help="processes and threads (default: %(default)s)")
     args = parser.parse_args(argv)
     try:
         if args.what == "table":
@@ -320,7 +328,8 @@ def _one(args: argparse.Namespace, name: str) -> int:
             about = build(name, out=args.out, workers=args.workers, progress=_to_terminal(name))
         else:
             about = card(name)
-        same = "by these sources" if about.code == recipe.key() else "by other sources than these"
+        other = "by other sources than these (`check` measures anew)"
+        same = "by these sources" if about.code == recipe.key() else other
         sys.stdout.write(
             f"{about.space}: {about.parameters:,} parameters, {about.size_bytes:,} bytes, "
             f"trained in {about.training['minutes']} minutes {same}\n"

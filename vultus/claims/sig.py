@@ -30,13 +30,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus import catalogue
 from vultus.claims import ClaimResult, Context, claim
 from vultus.claims._linear import LinearRecognizer, RandomProjection, aligned
 from vultus.evaluate.balanced_set import simulated
@@ -114,7 +112,7 @@ def sig(ctx: Context) -> ClaimResult:
     )
 
 
-@claim(paper=76, minutes=10, scale="nano", seeds=3)
+@claim(paper=76, minutes=25, scale="nano", seeds=3)
 def sig_balance(ctx: Context) -> ClaimResult:
     """Every cell holds exactly the wanted number of people after the checks, where prompting alone does not."""
     per_cell, slots = (1, SMALL) if ctx.scale == "tiny" else (6, {})
@@ -145,7 +143,7 @@ def sig_balance(ctx: Context) -> ClaimResult:
     )
 
 
-@claim(paper=76, minutes=12, scale="nano", seeds=3)
+@claim(paper=76, minutes=25, scale="nano", seeds=3)
 def sig_bias(ctx: Context) -> ClaimResult:
     """A recognizer that never saw a group makes more false matches inside it, and the balanced set shows it."""
     sizes, slots = ((2, 2, 2), {"genders": ["female"], "ages": ["young"]}) if ctx.scale == "tiny" else ((6, 4, 3), {})
@@ -235,8 +233,7 @@ def _made(
     per_cell, slots, seed = which
     surrogate, judge = nets
     pipeline = simulated(size=64, lod=0, slots=slots, limits=limits)
-    checks = import_module(catalogue.row("sig").module).Checks
-    truth = pipeline.checks.detector
+    checks, truth = type(pipeline.checks), pipeline.checks.detector
     if name == "checked":
         pipeline.checks = checks(truth, truth, surrogate, truth, truth, **limits)
     else:

@@ -120,9 +120,7 @@ class Panel:
         self._refuse_losses([one.space for one in self.surrogates], "is a surrogate as well")
         self._refuse_people(self.evaluated, "people who are evaluated")
         self._refuse_people(self.base, "people of the base model")
-        for one in self.surrogates if data == "sim" else ():
-            people = self.background(one.space).people
-            self._refuse_people(frozenset(people or ()), f"people on whom the surrogate {one.space} was trained")
+        self._refuse_shared_people(one.space for one in self.surrogates)
         if data == "real":
             self._refuse_one_family()
         if dev_pairs is not None:
@@ -249,6 +247,7 @@ class Panel:
                     f"provenance: expected records of vultus.types.Provenance, got {type(record).__name__}"
                 )
             self._refuse_losses(record.loss_spaces, "was in a loss, reward, filter or sorter")
+            self._refuse_shared_people(record.loss_spaces)
             self._losses |= set(record.loss_spaces)
         self._refuse_people(frozenset(map(int, subjects)), "people who are evaluated")
 
@@ -275,11 +274,15 @@ class Panel:
 
         Raises:
             Refused: as `check`, or comparisons that are not tagged "test".
-            InputError: a judge without comparisons, or a panel that was not calibrated.
+            InputError: a judge without comparisons, comparisons of a network that is not in the panel, or a panel that
+                was not calibrated.
         """
         missing = [judge.space for judge in self.judges if judge.space not in tables or judge.space not in self._taus]
         if missing:
             raise InputError(f"tables: expected comparisons and dev pairs of every judge; missing {', '.join(missing)}")
+        unknown = set(tables) - {one.space for one in (*self.judges, *self.surrogates)}
+        if unknown:
+            raise InputError(f"tables: expected comparisons of networks of the panel, got also {sorted(unknown)}")
         for space, table in tables.items():
             if table.split != "test":
                 raise Refused(f"{space}: numbers come from comparisons tagged test, got {table.split!r}")
@@ -317,9 +320,13 @@ class Panel:
     def warnings(self) -> list[str]:
         """What a reader of any number of this panel must know, in sentences."""
         said = ["simulated data: shows the mechanism, not field accuracy"] if self.data == "sim" else []
+        optimized = sorted({s.space for s in self.surrogates} | self._losses)
+        if self.data == "sim":
+            unknown = [space for space in optimized if self.background(space).people is None]
+            said += [f"{space}, which was optimized against: training people unknown" for space in unknown]
         for judge in self.judges:
             mine = self.background(judge.space)
-            for other in sorted({s.space for s in self.surrogates} | self._losses):
+            for other in optimized:
                 same = shared_background(mine, self.background(other))
                 said += [
                     f"judge {judge.space} shares its {what} with {other}, which was optimized against" for what in same
@@ -337,6 +344,12 @@ class Panel:
         for judge in every:
             if any(same_weights(judge.space, space) for space in spaces):
                 raise Refused(f"judge {judge.space} {how}: judge with a network that was in none (rule 1)")
+
+    def _refuse_shared_people(self, spaces: Iterable[str]) -> None:
+        """Simulated: no judge was trained on people on whom a network was that is optimized against (rule 2)."""
+        for space in spaces if self.data == "sim" else ():
+            people = frozenset(self.background(space).people or ())
+            self._refuse_people(people, f"people on whom {space} was trained, which is optimized against")
 
     def _refuse_people(self, people: frozenset[int], who: str) -> None:
         for judge in self.judges:
