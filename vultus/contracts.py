@@ -6,7 +6,8 @@ Letters: N items, D embedding size, H and W height and width in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,9 +22,11 @@ __all__ = [
     "Detector",
     "Embedder",
     "Landmarker",
+    "LossOut",
     "PairLoss",
     "QualityEstimator",
     "Refiner",
+    "Trainable",
 ]
 
 
@@ -138,4 +141,47 @@ class PairLoss(Protocol):
 
     def __call__(self, emb: Any, labels: Any, *, miner: Any = None) -> Any:
         """(N, D) vectors, (N,) labels, -1 where nobody is known -> `loss`, a scalar, and `parts`, a number by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LossOut:
+    """What one step of training is to lower. Tensors are torch's.
+
+    Attributes:
+        total: scalar with gradient.
+        parts: what it is made of, by name, for the log: numbers or scalars, already weighted or not, as the name says.
+        features: what the network said of the batch, for hooks that add a loss; None where there is none to give.
+    """
+
+    total: Any
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    features: Any = None
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """All that a training loop knows of what it trains. Tensors are torch's.
+
+    It may also have `follow(optimizer)`, told once; `settle()`, between backward and step, for gradients that ranks add
+    up; `shard()` and `load_shards(shards)`, for what each rank holds a part of; `about()`, its settings in words, by
+    name: a checkpoint of others is refused; and `to(device)`.
+    """
+
+    def loss(self, batch: dict[str, Any], step: int) -> LossOut:
+        """Loss of a batch: "image" (N, 3, H, W) float32 in [0, 1], "label" and "index" (N,) int64, others by name."""
+        ...
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups for the optimizer: "params" is a list of (name, parameter); "weight_decay" 0 where nothing decays;
+        "sharded" true where each rank holds other rows.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Every tensor that all ranks hold alike, by name; not copies."""
+        ...
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take what `state` gave."""
         ...

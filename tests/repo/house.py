@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "evaluate": _LOW | _DATA,
     "pipeline": _UP_TO_5,
     "train": _UP_TO_5,
-    "claims": _UP_TO_5,
+    "claims": _UP_TO_5 | {"train"},
     "client": frozenset({"types", "errors"}),
     "serve": _UP_TO_6,
     "cli": _UP_TO_6 | {"serve"},
@@ -99,7 +99,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.:}])/(?:work|home|root|Users)/\w")
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX)\b|\(fill in:")
 TEXT = frozenset({"", ".py", ".toml", ".md", ".yaml", ".yml", ".json", ".cfg", ".sh", ".txt", ".html", ".css", ".js"})
 
-MAX_METHOD_LINES, MAX_LINES, MAX_FUNCTION, MAX_ARGUMENTS, MAX_DEPTH, MAX_SPINE = 300, 600, 60, 8, 4, 850
+MAX_METHOD_LINES, MAX_LINES, MAX_FUNCTION, MAX_ARGUMENTS, MAX_DEPTH, MAX_SPINE = 300, 600, 60, 8, 4, 900
 
 # Reviewed exceptions to the budgets: "path" or "path::function" -> why. One that is no longer needed is a finding.
 EXCEPTIONS: dict[str, str] = {}

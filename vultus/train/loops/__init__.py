@@ -1,0 +1,1 @@
+"""Loops, one file each; they know only trainables."""
