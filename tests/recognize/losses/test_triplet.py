@@ -85,7 +85,7 @@ def test_batch_hard_form_by_hand():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(sorted(MINERS)), st.lists(st.integers(0, 3), min_size=1, max_size=9), st.integers(0, 2**31))
+@given(st.sampled_from(sorted(CHOICE)), st.lists(st.integers(0, 3), min_size=1, max_size=9), st.integers(0, 2**31))
 def test_miners_choose_what_plain_loops_choose(name, labels, seed):
     """Any mixture of people, one alone too."""
     emb = torch.randn((len(labels), 3), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -24,8 +24,9 @@ class Triplet:
 
     Args:
         margin: alpha; in the unit of the distance. Not used when `soft`.
-        miner: "semi_hard", "batch_hard", "batch_all", or a callable that takes (N, N) distances and (N,) labels and
-            gives three index vectors.
+        miner: "semi_hard", "batch_hard", "batch_all", "hardest_negative", "random", "distance_weighted" (128 numbers,
+            squared distances) or "curriculum", or a callable that takes (N, N) distances and (N,) labels and gives
+            three index vectors.
         squared: squared distances, else plain ones.
         soft: log(1 + exp(x)) in place of the hinge; then every triplet counts in the mean.
         unit: vectors are normalized here.
