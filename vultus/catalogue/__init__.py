@@ -6,9 +6,10 @@ One TOML file per room holds the rows of its methods (`detect.toml`, `recognize.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +26,7 @@ PAPER_STATUS = ("planned", "wired", "shown", "not-shown")
 
 _HERE = Path(__file__).parent
 _PAPERS = "papers.toml"
+_OWN = "arcface.file"  # the row of embedders of the user's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,23 +149,31 @@ def rows() -> dict[str, Row]:
     return dict(_rows(_HERE))
 
 
-def row(name: str) -> Row:
+def row(name: str | os.PathLike[str]) -> Row:
     """The row of one method.
+
+    Args:
+        name: catalogue name; or the path of an embedder of one's own: a run folder that was exported, its card.toml, or
+            an .onnx file. A name of the catalogue wins over a folder called so; write ./NAME for the folder.
 
     Raises:
         UnknownMethod: no row of that name; the message suggests near ones.
+        InputError: a path at which there is nothing.
     """
     known = _rows(_HERE)
-    if not isinstance(name, str) or name not in known:
-        raise UnknownMethod(name, known)
-    return known[name]
+    text = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if isinstance(text, str) and text in known:
+        return known[text]
+    if isinstance(text, str) and _is_path(text):
+        return replace(known[_OWN], args={**known[_OWN].args, "weights": text})
+    raise UnknownMethod(name, known)
 
 
-def load(name: str, **overrides: Any) -> Any:
+def load(name: str | os.PathLike[str], **overrides: Any) -> Any:
     """Build a method: import its module and call its target with the row's arguments.
 
     Args:
-        name: catalogue name.
+        name: catalogue name, or the path of an embedder of one's own; see `row`.
         **overrides: arguments that replace or complete those of the row.
 
     Returns:
@@ -172,7 +182,7 @@ def load(name: str, **overrides: Any) -> Any:
     Raises:
         UnknownMethod: no row of that name.
         MissingExtra: the row's optional dependencies are not installed.
-        InputError: the target does not know an argument.
+        InputError: the target does not know an argument, or there is nothing at the path.
     """
     found = row(name)
     target = getattr(_module(found), found.target.partition(":")[2])
@@ -188,6 +198,20 @@ def papers() -> list[Paper]:
 def _one_of(where: str, what: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{where}: expected {what} to be one of {', '.join(allowed)}; got {value!r}")
+
+
+def _is_path(text: str) -> bool:
+    """Whether it names a place on the disk; InputError where it can name nothing else and there is nothing."""
+    if text.endswith(".onnx") or "\0" in text:
+        return text.endswith(".onnx")  # what is wrong with the file is said when it is opened
+    if os.path.isdir(text) or (os.path.basename(text) == "card.toml" and os.path.isfile(text)):
+        return True
+    if "/" in text or os.sep in text:
+        raise InputError(
+            f"{text}: expected a name of the catalogue, or the folder, card.toml or .onnx file of an embedder, and "
+            "there is none at this path: check the spelling"
+        )
+    return False
 
 
 def _module(found: Row) -> ModuleType:

@@ -53,7 +53,9 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--detector", metavar="ROW", help="catalogue row of another detector")
     group.add_argument(
-        "--embedder", metavar="ROW", help="catalogue row of another embedder, or an ArcFace-style .onnx file"
+        "--embedder",
+        metavar="ROW",
+        help="catalogue row of another embedder, a RUN of `vultus train`, or an ArcFace-style .onnx file",
     )
     group.add_argument("--refiner", metavar="ROW", help="catalogue row of a point refiner, or none")
     group.add_argument(

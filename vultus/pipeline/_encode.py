@@ -164,23 +164,18 @@ class Worker:
         return results
 
 
-def load_embedder(name: str, threads: int) -> Embedder:
-    """A catalogue row, or an ONNX file with the ArcFace input convention."""
-    loaded: Embedder
-    name = os.fspath(name) if isinstance(name, os.PathLike) else name
-    if isinstance(name, str) and name.endswith(".onnx"):
-        loaded = catalogue.load("arcface.file", weights=name, threads=threads)
-    else:
-        loaded = _loaded("embedder", "embed", name, threads=threads)
+def load_embedder(name: str | os.PathLike[str], threads: int) -> Embedder:
+    """A catalogue row, the folder of a run that was exported, or an ONNX file with the ArcFace input convention."""
+    loaded: Embedder = _loaded("embedder", "embed", name, threads=threads)
     return loaded
 
 
-def _loaded(part: str, verb: str, name: str, **options: Any) -> Any:
+def _loaded(part: str, verb: str, name: str | os.PathLike[str], **options: Any) -> Any:
     """A catalogue row that can do what this part of a pipeline does."""
     found = catalogue.row(name)
     able = [row.name for row in catalogue.rows().values() if row.room.split(".")[0] == _ROOMS[part]]
     if found.name in able:
-        if not found.weights:  # no network, no threads
+        if not found.weights and "weights" not in found.args:  # no network, no threads
             options.pop("threads", None)
         loaded = catalogue.load(name, **options)
         if hasattr(loaded, verb):

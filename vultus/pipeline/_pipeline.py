@@ -36,7 +36,8 @@ class Pipeline:
         preset: "default" (CenterFace + dlib ResNet-29, commercial use allowed), "accurate" (adds Face Mesh points, uses
             MobileFaceNet) or "fused" (both embedders); parts given by name replace those of the preset.
         detector: catalogue row of a detector that gives five points.
-        embedder: catalogue row of an embedder, or the path of an ONNX file with the ArcFace input convention.
+        embedder: catalogue row of an embedder, the folder of a run of `vultus train`, or the path of an ONNX file with
+            the ArcFace input convention.
         refiner: catalogue row of a point refiner, or "none".
         threads: cores to use; all physical cores unless given.
         min_score: detection threshold; None means the one on the detector's card.

@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Card", "Source", "card", "cards", "pack", "packs"]
+__all__ = ["Card", "Source", "card", "cards", "from_row", "pack", "packs"]
 
 Kind = Literal["wheel", "npm", "hub", "url", "file"]
 Commercial = Literal["yes", "no", "unclear"]
@@ -106,7 +106,7 @@ def cards() -> dict[str, Card]:
     """All cards by id."""
     table = tomllib.loads(Path(__file__).with_name("cards.toml").read_text(encoding="utf-8"))
     defaults = table.pop("family", {})
-    return {name: _read(name, _merged(row, defaults)) for name, row in table.items()}
+    return {name: from_row(name, _merged(row, defaults)) for name, row in table.items()}
 
 
 def card(card_id: str) -> Card:
@@ -144,7 +144,12 @@ def _merged(row: dict[str, Any], families: dict[str, dict[str, Any]]) -> dict[st
     return {**families[family], **row} if family else row
 
 
-def _read(name: str, row: dict[str, Any]) -> Card:
+def from_row(name: str, row: dict[str, Any]) -> Card:
+    """A card from its table in TOML.
+
+    Raises:
+        InputError: if the keys are not those of `Card`.
+    """
     row = dict(row)
     kind, *where = row.pop("source")
     companions = tuple((path, digest) for path, digest in row.pop("companions", []))
@@ -164,7 +169,7 @@ def _read(name: str, row: dict[str, Any]) -> Card:
     try:
         return Card(id=name, source=source, **row)
     except TypeError as error:
-        raise InputError(f"cards.toml, [{name}]: expected the fields of Card, got {sorted(row)}") from error
+        raise InputError(f"card [{name}]: expected the fields of Card, got {sorted(row)}") from error
 
 
 def _triple(value: float | list[float]) -> Triple:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import HashMismatch, InputError, MissingWeights
-from vultus.zoo import store
+from vultus.zoo import runs, store
 from vultus.zoo.cards import Card, card, cards
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _TYPES = {
     "tensor(int64)": np.int64,
     "tensor(float16)": np.float16,
 }
-_cache: dict[tuple[Path, int, int, bool], Session] = {}
+_cache: dict[tuple[Path, int, int, str], Session] = {}
 _parents: list[onnxruntime.InferenceSession] = []  # of the process this one was forked from: closing them would hang
 _lock = threading.Lock()
 
@@ -43,7 +43,7 @@ def space(name: str, sha256: str) -> str:
 
 
 def open_session(weights: str | os.PathLike[str], *, threads: int | None = None) -> Session:
-    """Session for a card id or for a path to an .onnx file; the same object for the same file and threads.
+    """Session for a card id, an .onnx file or the folder of a run; the same object for the same file and threads.
 
     `threads` None means VULTUS_THREADS, else the physical cores this process may use. Checks the sha256 of the file:
     HashMismatch when it is not the one that was recorded, MissingWeights when the file is not there.
@@ -52,17 +52,20 @@ def open_session(weights: str | os.PathLike[str], *, threads: int | None = None)
         raise InputError(f"weights: expected a model card or a path to an .onnx file, got {type(weights).__name__}")
     name = os.fspath(weights)
     known = name in cards()
-    path = store.ensure(name) if known else Path(name)
+    mine = None if known else runs.own(name)
+    if mine is not None:
+        store.allow(mine.card)
+    path = store.ensure(name) if known else Path(name) if mine is None else mine.path
     count = default_threads() if threads is None else threads
     if not isinstance(count, int) or not 1 <= count <= MAX_THREADS:
         raise InputError(f"threads: expected 1 to {MAX_THREADS}, got {count!r}; more than the cores only slow it down")
     try:
-        key = (path.resolve(), path.stat().st_mtime_ns, count, known)
+        key = (path.resolve(), path.stat().st_mtime_ns, count, name if known else mine.card.sha256 if mine else "")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise MissingWeights(_absent(name, str(getattr(error, "strerror", error)))) from error
     with _lock:
         if key not in _cache:
-            _cache[key] = Session(path, card(name) if known else None, count)
+            _cache[key] = Session(path, card(name) if known else None, count, mine)
         return _cache[key]
 
 
@@ -82,7 +85,7 @@ class Session:
     """One network, ready to run; thread-safe, usable after a fork, and picklable (it opens itself again).
 
     Attributes:
-        card: its card, or None for a file of the user's own.
+        card: its card, or None for a file of the user's own without one.
         path: the ONNX file.
         sha256: of the published weights; the identity of the space.
         threads: threads of one run.
@@ -90,8 +93,8 @@ class Session:
         outputs: name -> shape.
     """
 
-    def __init__(self, path: Path, card: Card | None, threads: int) -> None:
-        self.card, self.path, self.threads = card, path, threads
+    def __init__(self, path: Path, card: Card | None, threads: int, mine: runs.Own | None = None) -> None:
+        self.card, self.path, self.threads, self._own = mine.card if mine else card, path, threads, mine
         self._pid = -1
         self._run = self._opened()
         self.inputs = {item.name: tuple(item.shape) for item in self._run.get_inputs()}
@@ -126,14 +129,7 @@ class Session:
             data = self.path.read_bytes()
         except OSError as error:
             raise MissingWeights(_absent(str(self.path), str(error.strerror))) from error
-        digest = hashlib.sha256(data).hexdigest()
-        record = store.recorded(self.card.id) if self.card else None
-        if self.card and (record is None or record.converted_sha256 != digest):
-            raise HashMismatch(
-                f"{self.path.name}: expected the sha256 recorded when it was made, got {digest[:12]}...: the file was "
-                f"changed or damaged; run `vultus models pull {self.card.id}` to make it again"
-            )
-        self.sha256 = record.source_sha256 if record else digest
+        self.sha256 = self._published(hashlib.sha256(data).hexdigest())
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
@@ -147,6 +143,23 @@ class Session:
         self._pid = os.getpid()
         return session
 
+    def _published(self, digest: str) -> str:
+        """The sha256 of the published weights, once the file is found to be the one that was made from them."""
+        if self.card is None:
+            return digest
+        if self._own is not None:
+            made, source, again = self._own.onnx_sha256, self._own.card.sha256, f"export {self.path.parent}"
+        else:
+            record = store.recorded(self.card.id)
+            made, source = (record.converted_sha256, record.source_sha256) if record else ("", "")
+            again = f"models pull {self.card.id}"
+        if made != digest:
+            raise HashMismatch(
+                f"{self.path.name}: expected the sha256 recorded when it was made, got {digest[:12]}...: the file was "
+                f"changed or damaged; run `vultus {again}` to make it again"
+            )
+        return source
+
     def _reopen(self) -> None:
         """After a fork the threads of the parent's session do not exist here: make an own one."""
         with _lock:
@@ -155,7 +168,7 @@ class Session:
                 self._run = self._opened()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.card.id if self.card else str(self.path), self.threads)
+        return _again, (self.card.id if self.card and not self._own else str(self.path), self.threads)
 
 
 def _again(weights: str, threads: int) -> Session:

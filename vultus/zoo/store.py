@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Record",
     "Status",
+    "allow",
     "ensure",
     "home",
     "import_file",
@@ -100,7 +101,7 @@ def ensure(
     Raises MissingWeights (with the command to run), Refused (license), HashMismatch, StoreError, UnknownMethod.
     """
     item = card(card_id)
-    _allow(item, license)
+    allow(item, license)
     if (ready := located(card_id)) is not None:
         return ready
     wanted = "default" in item.pack if pull is None else pull
@@ -120,7 +121,7 @@ def pull(
     """
     items = pack(name)
     for item in items:
-        _allow(item, license)
+        allow(item, license)
         if not item.runs:
             raise InputError(f"{item.id}: vultus has no reader for {item.file}; the card is here for reference")
     ready = {item.id: None if force else located(item.id) for item in items}
@@ -140,7 +141,7 @@ def import_file(path: str | os.PathLike[str], as_card: str, *, license: str | No
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path: expected the path of a weight file, got {type(path).__name__}")
     item, origin = card(as_card), Path(path)
-    _allow(item, license)
+    allow(item, license)
     if not item.runs:
         raise InputError(f"{item.id}: vultus has no reader for {item.file}; the card is here for reference")
     if not origin.is_file():
@@ -200,7 +201,17 @@ def _status(item: Card) -> Status:
     return Status(item, "ready" if ready else "stale" if size else "absent", ready, size)
 
 
-def _allow(item: Card, license: str | None) -> None:
+def allow(item: Card, license: str | None = None) -> None:
+    """Refuse a card whose license forbids what is wanted.
+
+    Args:
+        item: the card.
+        license: "any", "commercial", or None for what VULTUS_LICENSE says.
+
+    Raises:
+        Refused: if commercial use is wanted and the card does not say that it is allowed.
+        InputError: if it is another word.
+    """
     wanted = str(license or os.environ.get("VULTUS_LICENSE") or "any").lower()
     if wanted not in ("any", "commercial"):
         raise InputError(f"license: expected 'any' or 'commercial', got {wanted!r} (argument or VULTUS_LICENSE)")

@@ -10,11 +10,12 @@ import numpy as np
 
 from vultus.errors import InputError
 from vultus.types import F32, U8, CropSpec
+from vultus.zoo import runs
 from vultus.zoo.cards import Card, Source, cards
 from vultus.zoo.session import Session, open_session
 
 _OWN = Card(  # of a file without a card: what most published networks want
-    "own",
+    "arcface.file",
     "ArcFace convention",
     "embedder",
     "",
@@ -28,8 +29,9 @@ class Network:
     """A recognition network; opens its weights at the first use.
 
     Args:
-        weights: id of a model card, or path to an .onnx file that keeps the ArcFace convention: 112 x 112 crops of
-            the `arcface112` template, RGB, (pixel - 127.5) / 127.5.
+        weights: id of a model card, the folder of a run that was exported (see `vultus.zoo.runs`), or path to an
+            .onnx file that keeps the ArcFace convention: 112 x 112 crops of the `arcface112` template, RGB,
+            (pixel - 127.5) / 127.5.
         flip: add the vector of the mirrored crop; None means as the card says.
         threads: of one run; None means the house's default.
         batch: most crops in one run.
@@ -42,11 +44,17 @@ class Network:
         known = cards().get(self.weights)
         if known is not None and known.kind != "embedder":
             raise InputError(f"weights: expected the card of an embedder, got {self.weights!r}, a {known.kind}")
-        self.card = _OWN if known is None else known
+        mine = None if known else runs.own(self.weights)
+        self.card = known or (mine.card if mine else _OWN)
         self.flip = self.card.flip if flip is None else flip
         self.threads, self.batch = threads, batch
         self._lock = threading.Lock()
         self._session: Session | None = None
+
+    @property
+    def name(self) -> str:
+        """Id of the card, or `arcface.file` where there is none."""
+        return self.card.id
 
     @property
     def session(self) -> Session:

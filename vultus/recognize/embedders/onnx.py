@@ -29,9 +29,10 @@ class OnnxEmbedder:
     """Crops to unit vectors; loads its weights at the first use.
 
     Args:
-        weights: id of a model card, or path to an .onnx file that keeps the ArcFace convention: 112 x 112 crops of
-            the `arcface112` template, RGB, (pixel - 127.5) / 127.5.
-        name: catalogue name; the first half of the space.
+        weights: id of a model card, the folder of a run that was exported (or its model.onnx or card.toml), or path to
+            an .onnx file that keeps the ArcFace convention: 112 x 112 crops of the `arcface112` template, RGB,
+            (pixel - 127.5) / 127.5.
+        name: the first half of the space; None means the card's id, or `arcface.file` where there is no card.
         flip: add the vector of the mirrored crop, at twice the time; None means as the card says.
         threads: of one run; None means the house's default.
         batch: most crops in one run; larger ones leave the caches and gain nothing.
@@ -41,15 +42,15 @@ class OnnxEmbedder:
         self,
         weights: str | os.PathLike[str],
         *,
-        name: str,
+        name: str | None = None,
         flip: bool | None = None,
         threads: int | None = None,
         batch: int = 8,
     ) -> None:
-        if not re.fullmatch(r"[\w.\-]+", name):
+        if name is not None and not re.fullmatch(r"[\w.\-]+", name):
             raise InputError(f"name: expected letters, digits, '.', '_' or '-', got {name!r}")
-        self.name, self.flip = name, flip
         self._network = Network(weights, flip=flip, threads=threads, batch=batch)
+        self.name, self.flip = name or self._network.name, flip
 
     def __repr__(self) -> str:
         net = self._network
