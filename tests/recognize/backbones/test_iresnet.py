@@ -64,6 +64,15 @@ def test_alone_equals_in_a_batch():
     torch.testing.assert_close(whole.unit * whole.norm, whole.raw, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("depth", "units"), [(50, (3, 4, 14, 3)), (100, (3, 13, 30, 3))])
+def test_parameters_of_the_weighed_units(depth, units):
+    """By hand: a unit of b channels has b b / 8 + b + 2 b / 16 numbers more, with biases and slopes."""
+    with torch.device("meta"):
+        net = catalogue.load(f"iresnet.{depth}_se")
+    more = sum(count * (b * b // 8 + b + b // 8) for b, count in zip((64, 128, 256, 512), units, strict=True))
+    assert parameters(net) == BY_HAND[depth] + more
+
+
 def by_functions(net, x):
     """Section 3.1 written out once more, from the numbers of the network by name."""
     state = net.state_dict()
@@ -76,13 +85,20 @@ def by_functions(net, x):
         inner = conv2d(norm(f"{name}.bn1", x), state[f"{name}.conv1.weight"], padding=1)
         inner = prelu(norm(f"{name}.bn2", inner), state[f"{name}.prelu.weight"])
         inner = norm(f"{name}.bn3", conv2d(inner, state[f"{name}.conv2.weight"], stride=2, padding=1))
+        if f"{name}.se.conv1.weight" in state:
+            n, c, *_ = inner.shape
+            few = linear(inner.reshape(n, c, -1).mean(2), state[f"{name}.se.conv1.weight"].flatten(1))
+            few = prelu(few + state[f"{name}.se.conv1.bias"], state[f"{name}.se.prelu.weight"])
+            all_of_them = linear(few, state[f"{name}.se.conv2.weight"].flatten(1), state[f"{name}.se.conv2.bias"])
+            inner = inner * torch.sigmoid(all_of_them)[:, :, None, None]
         side = conv2d(x, state[f"{name}.downsample.0.weight"], stride=2)
         x = inner + norm(f"{name}.downsample.1", side)
     return norm("features", linear(norm("bn2", x).flatten(1), state["fc.weight"], state["fc.bias"]))
 
 
-def test_order_and_signs_of_the_layers():
-    net, generator = tiny().eval(), torch.Generator().manual_seed(6)
+@pytest.mark.parametrize("name", ["iresnet.tiny", "iresnet.tiny_se"])
+def test_order_and_signs_of_the_layers(name):
+    net, generator = catalogue.load(name).eval(), torch.Generator().manual_seed(6)
     for value in net.state_dict().values():  # no statistic and no slope stays where it does nothing
         if value.is_floating_point() and value.ndim == 1:
             value.copy_(torch.rand(value.shape, generator=generator) + 0.3)

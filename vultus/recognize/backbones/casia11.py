@@ -85,8 +85,8 @@ class Casia11(nn.Module):
             InputError: if the size is another, or a map is unknown.
         """
         known = {f"pair{number}" for number in range(1, 6)}
-        fits = x.ndim == 4 and x.shape[2:] == self.input_hw
-        if not fits or x.shape[1] not in {self.in_chans, 3 if self.in_chans == 1 else 0} or not set(maps) <= known:
+        taken = [(chans, *self.input_hw) for chans in ((1, 3) if self.in_chans == 1 else (self.in_chans,))]
+        if not any(x.shape[1:] == size for size in taken) or not set(maps) <= known:
             raise InputError(
                 f"x, maps: expected (N, {self.in_chans}, {self.input_hw[0]}, {self.input_hw[1]}) and names of "
                 f"{', '.join(sorted(known))}; got {tuple(x.shape)} and {tuple(maps)}"

@@ -2,7 +2,8 @@
 
 Paper: Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR 2019, arXiv:1801.07698,
 section 3.1: units BN-Conv-BN-PReLU-Conv-BN (Han et al. 2017, arXiv:1610.02915), first convolution 3 x 3 with stride 1,
-embedding by "option E": BN-Dropout-FC-BN.
+embedding by "option E": BN-Dropout-FC-BN. With `se`, the "SE" networks of its first version: Hu et al., "Squeeze-and-
+Excitation Networks", CVPR 2018, arXiv:1709.01507, at the end of each unit, narrowed 16 times, with PReLU.
 
 Differs: no dropout (the authors' released PyTorch networks set its rate to 0). 10 layers, other widths and other input
 sizes are of this house; the default widths are the published ones.
@@ -32,6 +33,7 @@ class IResNet(nn.Module):
         dim: D.
         in_chans: C.
         widths: channels of the four stages; the first is also that of the stem.
+        se: whether each unit weighs its channels by what it saw everywhere.
         generator: where the first weights are drawn from; None means seed 0.
 
     Raises:
@@ -46,6 +48,7 @@ class IResNet(nn.Module):
         dim: int = 512,
         in_chans: int = 3,
         widths: Sequence[int] = (64, 128, 256, 512),
+        se: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -60,7 +63,7 @@ class IResNet(nn.Module):
         self.prelu = nn.PReLU(widths[0])
         before = widths[0]
         for number, (width, units) in enumerate(zip(widths, _UNITS[depth], strict=True), 1):
-            stage = [_Unit(before, width, 2), *(_Unit(width, width, 1) for _ in range(units - 1))]
+            stage = [_Unit(before, width, 2, se), *(_Unit(width, width, 1, se) for _ in range(units - 1))]
             setattr(self, f"layer{number}", nn.Sequential(*stage))
             before = width
         self.bn2 = nn.BatchNorm2d(before)
@@ -104,7 +107,7 @@ class IResNet(nn.Module):
 class _Unit(nn.Module):
     """BN-Conv-BN-PReLU-Conv-BN beside a shortcut; the stride is that of the second convolution."""
 
-    def __init__(self, before: int, width: int, stride: int) -> None:
+    def __init__(self, before: int, width: int, stride: int, se: bool) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(before)
         self.conv1 = nn.Conv2d(before, width, 3, 1, 1, bias=False)
@@ -112,11 +115,25 @@ class _Unit(nn.Module):
         self.prelu = nn.PReLU(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width)
+        self.se = _Excite(width) if se else nn.Identity()
         self.downsample: nn.Module | None = None
         if stride != 1 or before != width:
             self.downsample = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x)))))
-        out: Tensor = self.bn3(inner) + (x if self.downsample is None else self.downsample(x))
+        out: Tensor = self.se(self.bn3(inner)) + (x if self.downsample is None else self.downsample(x))
         return out
+
+
+class _Excite(nn.Module):
+    """Each channel times a number from 0 to 1 that depends on the means of all of them."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        narrow = max(1, width // 16)
+        self.conv1, self.prelu = nn.Conv2d(width, narrow, 1), nn.PReLU(narrow)
+        self.conv2 = nn.Conv2d(narrow, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.conv2(self.prelu(self.conv1(x.mean((2, 3), keepdim=True)))))
