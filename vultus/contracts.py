@@ -19,6 +19,7 @@ __all__ = [
     "Aligner",
     "ClassLoss",
     "Clusterer",
+    "Comparator",
     "Detector",
     "Embedder",
     "Landmarker",
@@ -113,10 +114,21 @@ class Clusterer(Protocol):
     ) -> NDArray[np.int64]:
         """(N, D) unit rows -> (N,) cluster of each face, 0 to K - 1 by first face; -1 is noise.
 
-        `must_link` and `cannot_link` are (M, 2) indices of faces of one person and of two. Both always hold:
-        must-linked faces are in one cluster and never noise, cannot-linked ones never in one cluster. Constraints that
-        contradict each other are an InputError which names the pair.
+        `must_link` and `cannot_link` are (M, 2) indices. Faces that must are in one cluster and never noise, faces that
+        cannot are never in one; constraints that contradict each other are an InputError which names the pair.
         """
+        ...
+
+
+@runtime_checkable
+class Comparator(Protocol):
+    """Learn from labeled vectors how alike two others are."""
+
+    def fit(self, vectors: ArrayLike, people: ArrayLike) -> Any:
+        """(N, D) vectors and (N,) who is on each -> itself."""
+
+    def scores(self, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+        """(N, D) and (M, D) vectors -> (N, M), rising with likeness, the same whichever comes first."""
         ...
 
 

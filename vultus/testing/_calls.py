@@ -348,6 +348,53 @@ def _wrong_for_clusterer(subject: Any, items: list[Arrays]) -> list[Bad]:
     ]
 
 
+def _vectors(subject: Any, rng: np.random.Generator) -> list[Arrays]:
+    return [(row,) for row in _labeled(rng)[0][:4]]
+
+
+def _labeled(rng: np.random.Generator) -> Arrays:
+    """Vectors of 30 people, four each, and who they are."""
+    who = np.repeat(np.arange(30), 4)
+    return 2 * rng.standard_normal((30, 6))[who] + rng.standard_normal((120, 6)), who
+
+
+def _taught(subject: Any) -> Arrays:
+    known, who = _labeled(np.random.default_rng(0))
+    subject.fit(known, who)
+    return known, who
+
+
+def _call_comparator(subject: Any, items: list[Arrays]) -> list[Arrays]:
+    known, _ = _taught(subject)
+    asked = np.stack([row for (row,) in items]) if items else np.zeros((0, 6))
+    return [(row,) for row in subject.scores(asked, known[:8])]
+
+
+def _output_of_comparator(subject: Any, items: list[Arrays], results: list[Arrays]) -> None:
+    known, who = _taught(subject)
+    table = subject.scores(known, known)
+    _same_kind("scores", table, (len(known), len(known)), np.float64)
+    hold(bool(np.allclose(table, table.T, rtol=1e-9, atol=1e-9)), "scores depend on which of the two comes first")
+    alike, apart = table[(who[:, None] == who) & ~np.eye(len(who), dtype=bool)], table[who[:, None] != who]
+    hold(bool(alike.mean() > apart.mean()), "scores do not rise with likeness")
+
+
+def _wrong_for_comparator(subject: Any, items: list[Arrays]) -> list[Bad]:
+    known, who = _taught(subject)
+    holed = known.copy()
+    holed[0, 0] = np.nan
+    bad: list[tuple[str, Any]] = [("NaN in a vector", holed), ("one vector instead of N", known[0]), ("None", None)]
+    calls: list[Bad] = [(f"fit: {what}", partial(subject.fit, value, who)) for what, value in bad]
+    calls += [(f"scores: {what}", partial(subject.scores, value, known)) for what, value in bad]
+    return [
+        *calls,
+        ("vectors of another width", partial(subject.scores, known[:, :-1], known)),
+        ("too few labels", partial(subject.fit, known, who[:-1])),
+        ("one person", partial(subject.fit, known, np.zeros(len(who), int))),
+        ("one picture a person", partial(subject.fit, known[::4], who[::4])),
+    ]
+
+
 CONTRACTS = {
     "detector": Contract(
         contracts.Detector, _pictures, _call_detector, _output_of_detector, _wrong_for_detector, tolerance=1e-2
@@ -369,5 +416,8 @@ CONTRACTS = {
     ),
     "clusterer": Contract(
         contracts.Clusterer, _libraries, _call_clusterer, _output_of_clusterer, _wrong_for_clusterer, tolerance=0.0
+    ),
+    "comparator": Contract(
+        contracts.Comparator, _vectors, _call_comparator, _output_of_comparator, _wrong_for_comparator, tolerance=1e-9
     ),
 }
