@@ -60,7 +60,7 @@ def test_the_backbone_is_left_as_it_is(net, made):
 
 
 def test_the_weights_can_be_read_again(net, made):
-    arrays, words = unpack((made.folder / "model.safetensors").read_bytes())
+    arrays, words = unpack((made.folder / "backbone.safetensors").read_bytes())
     assert words["embedder"] == "my-run"
     twin = network(1)
     twin.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
@@ -70,7 +70,7 @@ def test_the_weights_can_be_read_again(net, made):
 
 def test_the_same_weights_give_the_same_files_and_space(made, tmp_path):
     again = exports.export(network(), tmp_path, made.card)
-    for name in ("model.onnx", "model.safetensors"):
+    for name in ("model.onnx", "backbone.safetensors"):
         assert (tmp_path / name).read_bytes() == (made.folder / name).read_bytes()
     assert again.space == made.space
     assert exports.export(network(1), tmp_path, made.card).space != made.space

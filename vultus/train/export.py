@@ -1,4 +1,4 @@
-"""From a trained backbone to an embedder that runs without torch: model.safetensors, model.onnx and card.toml.
+"""From a trained backbone to an embedder that runs without torch: backbone.safetensors, model.onnx and card.toml.
 
 The graph is traced by the TorchScript exporter of PyTorch, which needs no further package; it folds batch norms, and
 PReLUs are then rewritten as the zoo does with published files. What comes out is compared with the backbone on drawn
@@ -48,7 +48,7 @@ class Exported:
 
     Attributes:
         card: of the embedder.
-        folder: that holds model.safetensors, model.onnx and card.toml.
+        folder: that holds backbone.safetensors, model.onnx and card.toml.
         parity: largest difference between torch and ONNX Runtime, of a number of a unit vector.
         onnx_bytes: size of model.onnx.
     """

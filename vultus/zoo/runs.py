@@ -26,7 +26,7 @@ else:
 
 __all__ = ["CARD", "MODEL", "WEIGHTS", "Own", "name_of", "own", "text_of"]
 
-CARD, MODEL, WEIGHTS = "card.toml", "model.onnx", "model.safetensors"
+CARD, MODEL, WEIGHTS = "card.toml", "model.onnx", "backbone.safetensors"
 _EXPORT = "export"  # the table beside the card's
 _MAX_CARD = 1 << 20
 
@@ -36,7 +36,7 @@ class Own:
     """A card that lies beside its file.
 
     Attributes:
-        card: what the network is; `sha256` is that of model.safetensors, and names the space.
+        card: what the network is; `sha256` is that of backbone.safetensors, and names the space.
         path: the ONNX file.
         onnx_sha256: what its bytes must have.
         about: how it was made: parity, versions, date.
@@ -98,7 +98,7 @@ def text_of(card: Card, *, onnx_sha256: str, about: Mapping[str, str | float | i
     }
     lines = [
         "# vultus verify A B --embedder FOLDER, where FOLDER is the one that holds this file.",
-        "# `sha256` is of model.safetensors; input = (pixel - mean) / std, pixels 0..255 in `channel_order`.",
+        "# `sha256` is of backbone.safetensors; input = (pixel - mean) / std, pixels 0..255 in `channel_order`.",
         *_table(card.id, row),
         "",
         *_table(_EXPORT, {"onnx_sha256": onnx_sha256, **about}),
@@ -162,6 +162,6 @@ def _inside(folder: Path) -> str:
         names = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise StoreError(f"{folder}: cannot be read: {error.strerror}: check its permissions") from error
-    if names & {"recipe.toml", "checkpoint", WEIGHTS}:
+    if names & {"recipe.toml", "checkpoint", "model.safetensors"}:
         return f"a training run that was not exported: run `vultus export {folder}`"
     return f"a folder without one: name the folder of a run, as `vultus train` makes it ({len(names)} entries here)"
