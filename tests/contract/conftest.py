@@ -19,6 +19,8 @@ COMPLETED = {
         for name, row in catalogue.rows().items()
         if row.room == "gallery.cluster"
     },
+    "facenet": ((), lambda: {"embedder": catalogue.load("dct_faces")}),
+    "facenet.bytes": ((), lambda: {"embedder": catalogue.load("dct_faces")}),
     "arcface.file": (("fr_feature",), lambda: {"weights": str(store.ensure("fr_feature"))}),
 }
 

@@ -84,3 +84,46 @@ def test_top_k_of_integers_and_of_nothing():
 def test_bad_input_is_refused_in_words(call):
     with pytest.raises(InputError, match="expected"):
         call()
+
+
+def test_bytes_by_hand():
+    """Of -1 to 1: -1 is 0, 0 is 127.5 and goes up, 1 is 255; 2 is cut off. Each dimension has its own scale."""
+    plain = vectors.ByteCode.plain(3)
+    assert plain.encode([[-1, 0, 1], [-2, 0.004, 2]]).tolist() == [[0, 128, 255], [0, 128, 255]]
+    own = vectors.ByteCode(np.array([0, -1]), np.array([0.51, 1.55]))
+    assert own.encode([[0.2, 0.55]]).tolist() == [[100, 155]]
+    np.testing.assert_allclose(own.decode(np.array([[100, 155]], np.uint8)), vectors.unit([[0.2, 0.55]]), atol=1e-6)
+    fitted = vectors.ByteCode.fit([[1, 5], [3, 5]], room=0.5)
+    np.testing.assert_allclose(fitted.low, [0, 4.999])
+    np.testing.assert_allclose(fitted.high, [4, 5.001])
+
+
+@given(st.integers(0, 2**31), st.integers(2, 200))
+def test_bytes_are_off_by_half_a_step_at_most(seed, d):
+    x = vectors.unit(rows(20, d, seed)[:, :d])
+    for code in (vectors.ByteCode.plain(d), vectors.ByteCode.fit(x)):
+        bytes_ = code.encode(x)
+        step = (code.high - code.low) / 255
+        there = code.low + bytes_ * step
+        assert (np.abs(there - x) <= step / 2 + 1e-5).all()
+        assert (code.encode(there) == bytes_).all()
+        np.testing.assert_allclose(code.decode(bytes_), vectors.unit(there), atol=1e-5)
+    assert code.decode(bytes_[:0]).shape == (0, d)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: vectors.ByteCode(np.zeros(2), np.zeros(2)),
+        lambda: vectors.ByteCode(np.zeros(2), np.ones(3)),
+        lambda: vectors.ByteCode.fit(np.ones((1, 3))),
+        lambda: vectors.ByteCode.fit(np.ones((4, 3)), room=-0.1),
+        lambda: vectors.ByteCode.plain(3).encode(np.ones((2, 4))),
+        lambda: vectors.ByteCode.plain(3).encode([[0, np.nan, 0]]),
+        lambda: vectors.ByteCode.plain(3).decode(np.ones((2, 3))),
+        lambda: vectors.ByteCode.plain(3).decode(np.ones((2, 4), np.uint8)),
+    ],
+)
+def test_bytes_refuse_in_words(call):
+    with pytest.raises(InputError, match="expected"):
+        call()

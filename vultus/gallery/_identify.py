@@ -13,6 +13,7 @@ from vultus.gallery import thresholds
 from vultus.gallery._book import Pages
 from vultus.gallery._roster import Roster, same_space
 from vultus.gallery.calibrate import Calibration, poor_quality
+from vultus.gallery.compat import compared
 from vultus.types import Decision, Match, Template
 
 __all__ = ["Level", "identify", "measure", "search"]
@@ -55,7 +56,7 @@ def search(
         raise InputError(f"k: expected at least 1 person, a whole number, got {k!r}")
     if not len(roster):
         return []
-    same_space(probe.space, roster.space)
+    compared(probe.space, str(roster.space))
     return roster.best(probe.vector[None], k, allowed=roster.where(where) if where else None, never=never)[0]
 
 
@@ -64,7 +65,7 @@ def identify(roster: Roster, probe: Template, calibration: Calibration, level: L
     if not isinstance(calibration, Calibration):
         raise InputError(f"calibration: expected one of vultus.gallery.calibrate, got {type(calibration).__name__}")
     best = search(roster, probe, 2, level.where, level.never)
-    same_space(probe.space, calibration.space)
+    same_space(compared(probe.space, str(roster.space)) if len(roster) else probe.space, calibration.space)
     bar, rate = calibration.threshold(level.fmr)
     bar = bar if level.strict is None else max(bar, level.strict)
     n = len(roster)

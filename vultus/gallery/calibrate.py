@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from vultus import __version__
 from vultus.errors import InputError, SpaceMismatch, StoreError
 from vultus.gallery._pairs import AllPairs
+from vultus.gallery.compat import compared
 from vultus.ops import roc, stats
 from vultus.types import F32, ComparisonTable, Decision, Metric, Template, is_number
 from vultus.zoo import store
@@ -186,15 +187,19 @@ class Calibration:
     def decide(self, a: Template, b: Template, *, fmr: float = 1e-3, min_quality: float | None = None) -> Decision:
         """Are two templates of one person? Abstains when one comes from too poor a picture.
 
+        Templates of two spaces are compared where the pair is registered (`vultus.gallery.compat`): then `a` is the new
+        one, `b` the old one, and this calibration is of their pair.
+
         Raises:
-            SpaceMismatch: if a template is of another space than this calibration.
+            SpaceMismatch: if the comparison is of another space than this calibration.
             InputError: if the data cannot support that rate.
         """
         for template in (a, b):
             if not isinstance(template, Template):
                 raise InputError(f"expected two templates, got {type(template).__name__}")
-            if template.space != self.space:
-                raise SpaceMismatch(template.space, self.space)
+        space = compared(a.space, b.space)
+        if space != self.space:
+            raise SpaceMismatch(space, self.space)
         if a.vector.shape != b.vector.shape:
             raise InputError(f"expected vectors of one length, got {len(a.vector)} and {len(b.vector)}")
         bar, rate = self.threshold(fmr)

@@ -1,14 +1,16 @@
-"""Vectors: unit length, cosine, fusion, best k."""
+"""Vectors: unit length, cosine, fusion, best k, one byte per number."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vultus.errors import InputError
-from vultus.types import F32, checked
+from vultus.types import F32, U8, checked
 
-__all__ = ["cosine", "fuse", "top_k", "unit"]
+__all__ = ["ByteCode", "cosine", "fuse", "top_k", "unit"]
 
 F64 = NDArray[np.float64]
 
@@ -111,3 +113,69 @@ def top_k(scores: ArrayLike, k: int) -> NDArray[np.int64]:
             above = above[np.argsort(-row[above], kind="stable")]
             out[:] = np.concatenate([above, np.flatnonzero(row == bar)[: k - len(above)]])
     return best
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByteCode:
+    """One byte per number of a unit vector, on a scale of its own for every dimension.
+
+    Attributes:
+        low: (D,) what byte 0 stands for; smaller numbers are cut off.
+        high: (D,) what byte 255 stands for; larger numbers are cut off.
+    """
+
+    low: F32
+    high: F32
+
+    def __post_init__(self) -> None:
+        low = checked("low", self.low, (None,))
+        high = checked("high", self.high, low.shape)
+        if not (low < high).all():
+            raise InputError("low, high: expected low < high in every dimension")
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
+
+    @classmethod
+    def plain(cls, dim: int) -> ByteCode:
+        """From -1 to 1 in each of `dim` dimensions: needs no data, and wastes most of its steps where dim is large."""
+        return cls(np.full(dim, -1, np.float32), np.ones(dim, np.float32))
+
+    @classmethod
+    def fit(cls, vecs: ArrayLike, *, room: float = 0.25) -> ByteCode:
+        """The scale of vectors: from the smallest to the largest number of each dimension, and room beyond them.
+
+        Args:
+            vecs: (N, D) vectors of any people, of the space whose vectors are to be kept; some hundreds.
+            room: share of that range added on both sides, for vectors that were not seen.
+
+        Raises:
+            InputError: if there are fewer than two vectors, a number is not finite, or the room is negative.
+        """
+        rows = checked("vecs", vecs, (None, None), np.float64)
+        if len(rows) < 2 or not room >= 0:
+            raise InputError(f"vecs, room: expected two vectors or more and room >= 0, got {len(rows)} and {room}")
+        low, high = rows.min(0), rows.max(0)
+        beyond = np.maximum(room * (high - low), 1e-3)  # a dimension that never moves still has a scale
+        return cls((low - beyond).astype(np.float32), (high + beyond).astype(np.float32))
+
+    def encode(self, vecs: ArrayLike) -> U8:
+        """(N, D) vectors -> (N, D) bytes.
+
+        Raises:
+            InputError: if the width is another or a number is not finite.
+        """
+        rows = checked("vecs", vecs, (None, len(self.low)), np.float64)
+        share = (rows - self.low) / (self.high.astype(np.float64) - self.low)
+        return np.asarray(np.clip(np.floor(255 * share + 0.5), 0, 255), np.uint8)
+
+    def decode(self, codes: ArrayLike) -> F32:
+        """(N, D) bytes -> (N, D) unit vectors.
+
+        Raises:
+            InputError: if they are no bytes or of another width.
+        """
+        bytes_ = np.asarray(codes)
+        if bytes_.dtype != np.uint8 or bytes_.ndim != 2 or bytes_.shape[1] != len(self.low):
+            raise InputError(f"codes: expected uint8 of shape (N, {len(self.low)}), got {bytes_.dtype} {bytes_.shape}")
+        rows = self.low + bytes_ / 255.0 * (self.high.astype(np.float64) - self.low)
+        return unit(rows) if len(rows) else rows.astype(np.float32)
