@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vultus.errors import InputError, StoreError
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "pieces", "unpack"]
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
 _NAMES = {np.dtype(code): name for name, code in _TYPES.items()}
@@ -34,21 +34,30 @@ def pack(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> byt
     Raises:
         InputError: if an array is of another type, or a name is taken by the format.
     """
+    return b"".join(pieces(arrays, metadata))
+
+
+def pieces(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> Iterator[bytes]:
+    """The same bytes one array at a time, for a file that need not be in memory twice.
+
+    Raises:
+        InputError: as `pack`, before the first piece.
+    """
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
-    parts: list[bytes] = []
     place = 0
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         kind = _NAMES.get(array.dtype.newbyteorder("<"))
         if kind is None or name == "__metadata__":
             raise InputError(f"{name}: expected an array of one of {', '.join(_TYPES)}, got {array.dtype}")
-        data = array.astype(_TYPES[kind], copy=False).tobytes()
-        header[name] = {"dtype": kind, "shape": list(arrays[name].shape), "data_offsets": [place, place + len(data)]}
-        parts.append(data)
-        place += len(data)
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [place, place + array.nbytes]}
+        place += array.nbytes
     words = json.dumps(header, separators=(",", ":")).encode()
     words += b" " * (-len(words) % 8)
-    return len(words).to_bytes(8, "little") + words + b"".join(parts)
+    yield len(words).to_bytes(8, "little") + words
+    for name in sorted(arrays):
+        array = arrays[name]
+        yield array.astype(_TYPES[_NAMES[array.dtype.newbyteorder("<")]], copy=False).tobytes()
 
 
 def unpack(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

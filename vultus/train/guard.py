@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from vultus.errors import WeightsError
 from vultus.train._ranks import ranks_of, told
 
-__all__ = ["finite_loss", "finite_rows"]
+__all__ = ["finite_gradient", "finite_loss", "finite_rows"]
 
 _SHOWN = 8
 
@@ -54,6 +54,23 @@ def finite_loss(step: int, parts: Mapping[str, Any], batch: Mapping[str, Any]) -
     return found
 
 
+def finite_gradient(step: int, norm: float, names: Sequence[str], indices: list[int]) -> None:
+    """Refuse a gradient, of all ranks together, that is not finite.
+
+    Args:
+        step: from 0.
+        norm: of the gradient.
+        names: of the parameters here whose gradient is not finite.
+        indices: of the pictures of the step.
+
+    Raises:
+        WeightsError: if the norm is not finite.
+    """
+    if not norm < float("inf"):
+        where = ", ".join(names[:3]) or "parameters of another rank"
+        raise WeightsError(f"step {step}: expected a finite gradient, got {norm} in {where}; {_stopped(indices)}")
+
+
 def _indices(batch: Mapping[str, Any], count: int) -> Tensor:
     index = batch.get("index")
     return torch.arange(count) if index is None else torch.as_tensor(index).cpu()
@@ -63,10 +80,14 @@ def _together(bad: bool, device: torch.device, words: str, indices: list[int]) -
     ranks = ranks_of(None)
     where = [rank for rank, (one,) in enumerate(told((int(bad),), ranks, device)) if one]
     if bad:
-        more = f" and {len(indices) - _SHOWN} more" if len(indices) > _SHOWN else ""
-        raise WeightsError(
-            f"{words}; pictures {', '.join(map(str, indices[:_SHOWN]))}{more} of the source; nothing was stepped: "
-            "lower the learning rate or look at these pictures"
-        )
+        raise WeightsError(f"{words}; {_stopped(indices)}")
     if where:
         raise WeightsError(f"rank {where[0]} met numbers that are not finite, see its message; nothing was stepped")
+
+
+def _stopped(indices: list[int]) -> str:
+    more = f" and {len(indices) - _SHOWN} more" if len(indices) > _SHOWN else ""
+    return (
+        f"pictures {', '.join(map(str, indices[:_SHOWN]))}{more} of the source; nothing was stepped: "
+        "lower the learning rate or look at these pictures"
+    )

@@ -39,31 +39,29 @@ def named(optimizer: Optimizer) -> Iterator[tuple[str, Tensor, bool]]:
 
 
 @torch.no_grad()
-def clipped(optimizer: Optimizer, limit: float) -> tuple[float, list[str]]:
-    """Shorten the gradient to a norm of at most `limit` (0 is off).
+def clipped(optimizer: Optimizer, limit: float, scale: float = 1.0) -> tuple[float, list[str]]:
+    """Divide the gradient by `scale`, then shorten it to a norm of at most `limit` (0 is off).
 
     Returns:
         Its norm before, of all ranks together, and the names of parameters here whose gradient is not finite; then
         nothing is shortened.
     """
     ranks = ranks_of(None)
-    alike: list[Tensor] = []
-    split: list[Tensor] = []
-    grads: dict[str, Tensor] = {}
-    for name, parameter, sharded in named(optimizer):
-        if parameter.grad is not None:
-            grads[name] = parameter.grad
-            square = torch.linalg.vector_norm(parameter.grad, dtype=torch.float32).square()
-            (split if sharded else alike).append(square)
-    zero = torch.zeros((), device=next(iter(grads.values())).device if grads else None)
-    here = torch.stack([*split, zero]).sum()
+    held = [(name, one.grad, split) for name, one, split in named(optimizer) if one.grad is not None]
+    grads = [grad for _, grad, _ in held]
+    if scale != 1:
+        torch._foreach_div_(grads, scale)
+    squares = [torch.linalg.vector_norm(grad, dtype=torch.float32).square() for grad in grads]
+    zero = torch.zeros((), device=grads[0].device if grads else None)
+    here = torch.stack([zero, *(one for one, (_, _, split) in zip(squares, held, strict=True) if split)]).sum()
     if ranks.size > 1:
         dist.all_reduce(here, group=ranks.group)
-    norm = float((torch.stack([*alike, zero]).sum() + here).sqrt())
+    alike = torch.stack([zero, *(one for one, (_, _, split) in zip(squares, held, strict=True) if not split)]).sum()
+    norm = float((alike + here).sqrt())
     if not norm < float("inf"):
-        return norm, [name for name, grad in grads.items() if not bool(torch.isfinite(grad).all())]
+        return norm, [name for name, grad, _ in held if not bool(torch.isfinite(grad).all())]
     if limit and norm > limit:
-        torch._foreach_mul_(list(grads.values()), limit / (norm + 1e-6))
+        torch._foreach_mul_(grads, limit / (norm + 1e-6))
     return norm, []
 
 

@@ -56,14 +56,14 @@ class Precision:
         """Autocast of the device, off for fp32."""
         return torch.autocast(self._device.type, dtype=self._type, enabled=self._type is not None)
 
-    def skipped(self, finite: bool) -> bool:
+    def skipped(self, norm: float) -> bool:
         """Whether this step is left out, because the scaled gradient overflowed; the scale moves with it.
 
         Returns False for fp32 and bf16, and when the scale is so low that it is not to blame.
         """
         if not self._scaled:
             return False
-        if finite:
+        if norm < float("inf"):
             self._clean += 1
             if self._clean == 2000:
                 self.scale, self._clean = self.scale * 2, 0
