@@ -76,6 +76,7 @@ MAY_STAND: dict[str, Callable[[str], bool]] = {
     ),
     "faiss": lambda path: path.startswith("vultus/gallery/search/"),
     "usearch": lambda path: path.startswith("vultus/gallery/search/"),
+    "lmdb": lambda path: path == "vultus/io/datasets/lmdb_set.py",
     "ray": lambda path: room_of(path) in {"pipeline", "train"},
     "httpx": lambda path: room_of(path) == "client",
     **dict.fromkeys(
