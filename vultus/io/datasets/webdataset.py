@@ -165,6 +165,28 @@ class Shard:
         """The keys of the samples, in order."""
         return [group.key for group in self._index()[0]]
 
+    def words(self, suffix: str) -> list[bytes | None]:
+        """The .cls, .txt or .json file of every sample, or None where it has none; no picture is read.
+
+        Raises:
+            InputError: if the suffix is another one.
+            StoreError: if the file changes or goes away while it is read.
+        """
+        if suffix not in _WORDS:
+            raise InputError(f"suffix: expected one of {', '.join(_WORDS)}, got {suffix!r}")
+        groups, found = self._index()[0], []
+        if not any(suffix in group.files for group in groups):
+            return [None] * len(groups)
+        with _opened(self.path) as file:
+            for group in groups:
+                part = {name: member for name, member in group.files.items() if name == suffix}
+                found.append(self._files(file, _Group(group.key, part)).get(suffix))
+        return found
+
+    def has_picture(self) -> list[bool]:
+        """Whether each sample has a picture."""
+        return [any(suffix in group.files for suffix in PICTURES) for group in self._index()[0]]
+
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[Sample | Fault]:
         """Samples `start` up to and without `stop` (None: to the end), with the faults among them.
 
