@@ -17,6 +17,7 @@ from vultus.ops.stats import allowed_errors
 from vultus.types import checked
 
 __all__ = [
+    "DISTANCE_GRID",
     "ScoreHistogram",
     "auc",
     "d_prime",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 F64 = NDArray[np.float64]
+
+DISTANCE_GRID: F64 = 1 - np.arange(400) * 0.01 / 2
+"""Cosines at squared distances 0, 0.01, ..., 3.99 of unit vectors: the thresholds that most published code tries."""
 
 
 @overload
@@ -209,7 +213,9 @@ def det_curve(mated: ArrayLike, nonmated: ArrayLike, n: int = 200) -> tuple[F64,
     return _from(other, taus), _below(genuine, taus), taus
 
 
-def kfold_accuracy(scores: ArrayLike, same: ArrayLike, folds: ArrayLike) -> tuple[F64, F64]:
+def kfold_accuracy(
+    scores: ArrayLike, same: ArrayLike, folds: ArrayLike, *, grid: ArrayLike | None = None
+) -> tuple[F64, F64]:
     """Accuracy by the rule of LFW View 2: each fold is judged at the threshold that is best on all other folds.
 
     Candidates are the midpoints between neighboring training scores and both ends. Of several equally good ones the
@@ -219,6 +225,8 @@ def kfold_accuracy(scores: ArrayLike, same: ArrayLike, folds: ArrayLike) -> tupl
         scores: (P,) higher is more alike.
         same: (P,) True for the same person.
         folds: (P,) integer label of each comparison's fold; at least two folds.
+        grid: thresholds to try in place of the midpoints, such as `DISTANCE_GRID`; of several equally good ones the
+            first is taken.
 
     Returns:
         Accuracy and threshold of each fold, (K,) each, in the order of the sorted labels. The reported figure is
@@ -234,12 +242,13 @@ def kfold_accuracy(scores: ArrayLike, same: ArrayLike, folds: ArrayLike) -> tupl
     labels = np.unique(part)
     if len(labels) < 2:
         raise InputError(f"folds: expected at least two, got the label {labels[0]} only")
+    tried = None if grid is None else _scores("grid", grid)
     accuracy, taus = np.empty(len(labels)), np.empty(len(labels))
     order = np.argsort(likeness)
     for k, label in enumerate(labels):
         train = order[part[order] != label]
         test = part == label
-        taus[k] = _best_threshold(likeness[train], truth[train])
+        taus[k] = _best_threshold(likeness[train], truth[train], tried)
         accuracy[k] = ((likeness[test] >= taus[k]) == truth[test]).mean()
     return accuracy, taus
 
@@ -271,11 +280,14 @@ def _from(ordered: F64, taus: NDArray[Any]) -> F64:
     return share
 
 
-def _best_threshold(ordered: F64, truth: NDArray[np.bool_]) -> float:
+def _best_threshold(ordered: F64, truth: NDArray[np.bool_], tried: F64 | None) -> float:
     """The most accurate threshold for scores in rising order."""
     mated = int(truth.sum())
     if mated in (0, len(truth)):
         raise InputError("same: expected both classes outside every fold, got one class only")
+    if tried is not None:
+        missed, kept = (np.searchsorted(part, tried, "left") for part in (ordered[truth], ordered[~truth]))
+        return float(tried[np.argmax(kept - missed)])
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] > ordered[:-1]]))  # where a new score begins
     values = ordered[first]
     middle = (values[:-1] + values[1:]) / 2

@@ -12,7 +12,7 @@ from vultus.errors import InputError
 from vultus.ops import roc
 from vultus.types import ComparisonTable, Metric, checked
 
-__all__ = ["FoldAccuracy", "fold_accuracy", "fold_accuracy_of"]
+__all__ = ["FoldAccuracy", "fold_accuracy", "fold_accuracy_of", "held_out_accuracy"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -36,21 +36,27 @@ class FoldAccuracy:
 
 
 def fold_accuracy(
-    table: ComparisonTable, folds: ArrayLike, *, rng: np.random.Generator, n_boot: int = 2000
+    table: ComparisonTable,
+    folds: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    n_boot: int = 2000,
+    grid: ArrayLike | None = None,
 ) -> FoldAccuracy:
-    """Accuracy of each fold at the threshold that is best on all others (LFW View 2, exact midpoints).
+    """Accuracy of each fold at the threshold that is best on all others (LFW View 2).
 
     Args:
         table: comparisons.
         folds: (P,) integer label of each comparison's fold.
         rng: source of the draws.
         n_boot: number of draws.
+        grid: thresholds to try; None tries the exact midpoints between scores.
 
     Raises:
         InputError: see `vultus.ops.roc.kfold_accuracy`.
     """
     part = checked("folds", folds, (len(table),), np.int64)
-    of_fold, thresholds = roc.kfold_accuracy(table.score, table.mated, part)
+    of_fold, thresholds = roc.kfold_accuracy(table.score, table.mated, part, grid=grid)
     _, place = np.unique(part, return_inverse=True)
     return _accuracy(table, place, (of_fold, thresholds), table.score >= thresholds[place], rng=rng, n_boot=n_boot)
 
@@ -84,6 +90,26 @@ def fold_accuracy_of(
     return _accuracy(table, place, (of_fold, thresholds), accepted, rng=rng, n_boot=n_boot)
 
 
+def held_out_accuracy(
+    dev: ComparisonTable, test: ComparisonTable, *, rng: np.random.Generator, n_boot: int = 2000
+) -> FoldAccuracy:
+    """Accuracy on `test` at the threshold that is best on `dev` (LFW View 1), as the only fold.
+
+    The standard error is that of a share of independent comparisons: there is no spread over folds.
+
+    Raises:
+        InputError: if `dev` holds one class only.
+    """
+    score, mated = (np.concatenate([getattr(part, name) for part in (dev, test)]) for name in ("score", "mated"))
+    of_fold, taus = roc.kfold_accuracy(score, mated, np.repeat([0, 1], [len(dev), len(test)]))
+    place = np.zeros(len(test), np.int64)
+    low, high, people = _interval(test, place, test.score >= taus[1], rng, n_boot)
+    error = float(np.sqrt(of_fold[1] * (1 - of_fold[1]) / len(test)))
+    note = f"{len(test):,} comparisons at the threshold of {len(dev):,} others; standard error {100 * error:.2f} points"
+    mean = Metric(float(of_fold[1]), low, high, "share", people, note)
+    return FoldAccuracy(mean, error, of_fold[1:], taus[1:])
+
+
 def _accuracy(
     table: ComparisonTable,
     place: I64,
@@ -94,6 +120,17 @@ def _accuracy(
     n_boot: int,
 ) -> FoldAccuracy:
     of_fold, thresholds = fitted
+    low, high, people = _interval(table, place, accepted, rng, n_boot)
+    error = float(of_fold.std(ddof=1) / np.sqrt(len(of_fold)))
+    note = f"mean of {len(of_fold)} folds; standard error over the folds {100 * error:.2f} points"
+    mean = Metric(float(of_fold.mean()), low, high, "share", people, note)
+    return FoldAccuracy(mean, error, of_fold, thresholds)
+
+
+def _interval(
+    table: ComparisonTable, place: I64, accepted: NDArray[np.bool_], rng: np.random.Generator, n_boot: int
+) -> tuple[float, float, int]:
+    """Ends of the interval of the mean over the folds, people drawn anew, and how many people."""
     right = (accepted == table.mated).astype(np.float64)
     names, index = np.unique(np.concatenate([table.ref_subject, table.probe_subject]), return_inverse=True)
     ref, probe = index[: len(table)], index[len(table) :]
@@ -104,7 +141,4 @@ def _accuracy(
         of = np.bincount(place, weight)
         drawn[k] = (np.bincount(place, weight * right)[of > 0] / of[of > 0]).mean()
     low, high = np.percentile(drawn, (2.5, 97.5))
-    error = float(of_fold.std(ddof=1) / np.sqrt(len(of_fold)))
-    note = f"mean of {len(of_fold)} folds; standard error over the folds {100 * error:.2f} points"
-    mean = Metric(float(of_fold.mean()), float(low), float(high), "share", len(names), note)
-    return FoldAccuracy(mean, error, of_fold, thresholds)
+    return float(low), float(high), len(names)

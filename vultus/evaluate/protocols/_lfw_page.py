@@ -15,24 +15,25 @@ from vultus.evaluate.metrics.verification import Comparisons, TradeOff
 from vultus.ops.roc import ScoreHistogram
 from vultus.types import ComparisonTable
 
-__all__ = ["about", "counts", "curves", "worst"]
+__all__ = ["RULES", "about", "counts", "curves", "det", "fold_points", "worst"]
 
 I64 = NDArray[np.int64]
 
 WORST = 6  # of each kind
 BINS = 80
-NOTES = (
-    "Accuracy: the threshold that is best on nine folds (exact midpoints between scores) judges the tenth; the figure "
-    "is the mean over the ten folds.",
-    "TAR at FAR: the threshold is the smallest observed score whose false match rate is at most the stated rate, found "
-    "on the same comparisons. It describes this set; it is no setting for other photographs.",
-    "A picture in which no face was found scores −1 in all its comparisons: a miss where it is mated, a correct "
-    "rejection where it is not. It is counted everywhere.",
-    "Centered: the mean vector of the pictures of the nine other folds is subtracted before comparing. Published for "
-    "some networks; shown for the record.",
-    "Intervals are 95% percentiles of a bootstrap that draws people, not comparisons, and finds the threshold of a TAR "
-    "anew in every draw. n is the number of people.",
-)
+RULES = {
+    "accuracy": "Accuracy: the threshold that is best on nine folds (exact midpoints between scores) judges the tenth; "
+    "the figure is the mean over the ten folds.",
+    "tar": "TAR at FAR: the threshold is the smallest observed score whose false match rate is at most the stated "
+    "rate, found on the same comparisons. It describes this set; it is no setting for other photographs.",
+    "undetected": "A picture in which no face was found scores −1 in all its comparisons: a miss where it is mated, a "
+    "correct rejection where it is not. It is counted everywhere.",
+    "centered": "Centered: the mean vector of the pictures of the nine other folds is subtracted before comparing. "
+    "Published for some networks; shown for the record.",
+    "intervals": "Intervals are 95% percentiles of a bootstrap that draws people, not comparisons, and finds the "
+    "threshold of a TAR anew in every draw. n is the number of people.",
+}
+NOTES = tuple(RULES.values())
 
 
 def about(title: str, official: FoldAccuracy, trade_offs: tuple[TradeOff, TradeOff]) -> dict[str, Any]:
@@ -92,25 +93,28 @@ def curves(
     """DET picture, score histograms and accuracy per fold."""
     everyone, histogram = everybody
     return {
-        "det_all": _det(
+        "det_all": det(
             trade_offs[1], f"all against all: {_count(everyone.n_nonmated)} non-mated, {len(everyone.mated):,} mated"
         ),
-        "det_pairs": _det(
+        "det_pairs": det(
             trade_offs[0], f"official pairs: {(~table.mated).sum():,} non-mated, {table.mated.sum():,} mated"
         ),
         **_histograms(everyone, histogram, float(official.thresholds.mean())),
-        "folds": {
-            "kind": "points",
-            "figure": "Accuracy of each fold",
-            "x": list(range(1, len(official.of_fold) + 1)),
-            "y": [100 * float(a) for a in official.of_fold],
-            "x_label": "fold",
-            "y_label": "accuracy, %",
-            "x_limits": [0.5, len(official.of_fold) + 0.5],
-            "marks": [
-                {"y": 100 * float(official.of_fold.mean()), "label": f"mean {100 * official.of_fold.mean():.2f}"}
-            ],
-        },
+        "folds": fold_points(official),
+    }
+
+
+def fold_points(official: FoldAccuracy) -> dict[str, Any]:
+    """Picture of the accuracy of each fold."""
+    return {
+        "kind": "points",
+        "figure": "Accuracy of each fold",
+        "x": list(range(1, len(official.of_fold) + 1)),
+        "y": [100 * float(a) for a in official.of_fold],
+        "x_label": "fold",
+        "y_label": "accuracy, %",
+        "x_limits": [0.5, len(official.of_fold) + 0.5],
+        "marks": [{"y": 100 * float(official.of_fold.mean()), "label": f"mean {100 * official.of_fold.mean():.2f}"}],
     }
 
 
@@ -137,7 +141,8 @@ def _count(n: int) -> str:
     return f"{n / 1e6:.1f} M" if n >= 1e6 else f"{n:,}"
 
 
-def _det(curve: TradeOff, series: str) -> dict[str, Any]:
+def det(curve: TradeOff, series: str) -> dict[str, Any]:
+    """Detection error trade-off with its band."""
     misses = [1 - (m.value or 0.0) for m in curve.tars]
     return {
         "figure": "Detection error trade-off",

@@ -2,7 +2,7 @@
 
 Huang, Ramesh, Berg & Learned-Miller, University of Massachusetts Amherst, Technical Report 07-49 (2007): thresholds
 come from nine folds, accuracy from the tenth; the figure is the mean of ten with its standard error. Other sets of the
-same form (CALFW, CPLFW) run through the same call.
+same form (CALFW, CPLFW, ...) run through `vultus.evaluate.protocols.lfw_family`.
 
 A picture without a face scores -1 in all its comparisons: a miss where it is mated, a correct rejection where it is
 not. It is never left out of a count.
@@ -10,69 +10,36 @@ not. It is never left out of a count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vultus.errors import InputError
-from vultus.evaluate.metrics.all_pairs import UNDETECTED, all_against_all
+from vultus.evaluate.metrics.all_pairs import all_against_all
 from vultus.evaluate.metrics.folds import fold_accuracy, fold_accuracy_of
-from vultus.evaluate.metrics.verification import TradeOff, from_table, separation, trade_off
+from vultus.evaluate.metrics.verification import from_table, separation, trade_off
 from vultus.evaluate.protocols import _lfw_page
+from vultus.evaluate.protocols._pair_set import (
+    Embed,
+    PairSet,
+    at,
+    centered,
+    embedded_rows,
+    failures,
+    power,
+    rates_to_draw,
+    scored,
+)
 from vultus.evaluate.provenance import licenses, provenance
-from vultus.ops import stats
 from vultus.ops.vectors import unit
-from vultus.types import ComparisonTable, Embedded, Metric, Report
+from vultus.types import Embedded, Metric, Report
 
 __all__ = ["Embed", "PairSet", "lfw", "z_fused"]
 
-Embed = Callable[[Sequence[Path]], tuple[Embedded, NDArray[np.bool_]]]
-F64 = NDArray[np.float64]
-
 PAIR_FARS = (1e-2, 1e-3)
 ALL_FARS = (1e-3, 1e-4, 1e-5)
-
-
-class PairSet(Protocol):
-    """What the protocol needs of a data set of pairs."""
-
-    @property
-    def name(self) -> str:
-        """Of the set."""
-        ...
-
-    @property
-    def tier(self) -> str:
-        """Of the data, real or sim."""
-        ...
-
-    @property
-    def paths(self) -> Sequence[Path]:
-        """(N,) each picture once."""
-        ...
-
-    @property
-    def subjects(self) -> NDArray[np.int64]:
-        """(N,) the person of each picture."""
-        ...
-
-    @property
-    def left(self) -> NDArray[np.int64]:
-        """(P,) index into `paths` of each pair's first picture."""
-        ...
-
-    @property
-    def right(self) -> NDArray[np.int64]:
-        """(P,) index of each pair's second picture."""
-        ...
-
-    @property
-    def folds(self) -> NDArray[np.int64]:
-        """(P,) fold of each pair."""
-        ...
 
 
 def lfw(
@@ -97,27 +64,25 @@ def lfw(
     """
     paths = list(pairs.paths)
     seed, draws = (rng, np.random.default_rng(rng)) if isinstance(rng, int) else ("the caller's generator", rng)
-    embedded, found = _embed(embed, paths)
-    rows = np.zeros((len(paths), embedded.vec.shape[1]), np.float32)
-    rows[found] = embedded.vec
+    embedded, rows, found = embedded_rows(embed, paths)
     left, right = np.asarray(pairs.left), np.asarray(pairs.right)
     subjects, folds = np.asarray(pairs.subjects), np.asarray(pairs.folds)
-    table = _table(rows, found, subjects, (left, right))
+    table = scored(rows, found, subjects, (left, right))
     official = fold_accuracy(table, folds, rng=draws, n_boot=n_boot)
-    centered = fold_accuracy_of(_centered(rows, found, (left, right), folds), table, folds, rng=draws, n_boot=n_boot)
+    shifted = fold_accuracy_of(centered(rows, found, (left, right), folds), table, folds, rng=draws, n_boot=n_boot)
     everyone, histogram = all_against_all(embedded.vec, subjects, found=found)
     pair_curve = trade_off(
-        from_table(table), _grid(PAIR_FARS, int((~table.mated).sum()), 0.5), rng=draws, n_boot=n_boot
+        from_table(table), rates_to_draw(PAIR_FARS, int((~table.mated).sum()), 0.5), rng=draws, n_boot=n_boot
     )
-    all_curve = trade_off(everyone, _grid(ALL_FARS, everyone.n_nonmated, 3e-3), rng=draws, n_boot=n_boot)
+    all_curve = trade_off(everyone, rates_to_draw(ALL_FARS, everyone.n_nonmated, 3e-3), rng=draws, n_boot=n_boot)
     metrics = {
         "pairs.accuracy": official.mean,
         "pairs.accuracy_standard_error": Metric(official.standard_error, unit="share", n=len(official.of_fold)),
-        "pairs.accuracy_centered": centered.mean,
-        **{f"pairs.tar_at_far_{_power(far)}": _at(pair_curve, far) for far in PAIR_FARS},
+        "pairs.accuracy_centered": shifted.mean,
+        **{f"pairs.tar_at_far_{power(far)}": at(pair_curve, far) for far in PAIR_FARS},
         **{f"pairs.{name}": m for name, m in separation(table, rng=draws, n_boot=n_boot).items()},
-        **{f"all.tar_at_far_{_power(far)}": _at(all_curve, far) for far in ALL_FARS},
-        "enroll.failure_to_enroll": _failures(found, subjects, draws, n_boot),
+        **{f"all.tar_at_far_{power(far)}": at(all_curve, far) for far in ALL_FARS},
+        "enroll.failure_to_enroll": failures(found, subjects, draws, n_boot),
     }
     about = {
         **_lfw_page.about(title, official, (pair_curve, all_curve)),
@@ -153,75 +118,15 @@ def z_fused(
         raise InputError(f"weights: expected one positive number for each of {len(parts)} parts, got {list(weights)}")
 
     def embed(paths: Sequence[Path]) -> tuple[Embedded, NDArray[np.bool_]]:
-        results = [_embed(part, list(paths)) for part in parts]
-        found: NDArray[np.bool_] = np.logical_and.reduce([seen for _, seen in results])
+        results = [embedded_rows(part, list(paths)) for part in parts]
+        found: NDArray[np.bool_] = np.logical_and.reduce([seen for _, _, seen in results])
         i, j = rng.integers(int(found.sum()), size=(2, n_random))
         columns = []
-        for (embedded, seen), weight in zip(results, weights, strict=True):
-            vec = embedded.vec[found[seen]]
+        for (_, rows, _), weight in zip(results, weights, strict=True):
+            vec = rows[found]
             spread = float((vec[i[i != j]] * vec[j[i != j]]).sum(1).std())
             columns.append(vec * np.sqrt(weight / spread))
-        names = " + ".join(f"{w:g} z({e.space})" for (e, _), w in zip(results, weights, strict=True))
+        names = " + ".join(f"{w:g} z({e.space})" for (e, _, _), w in zip(results, weights, strict=True))
         return Embedded(unit(np.concatenate(columns, axis=1)), names), found
 
     return embed
-
-
-def _embed(embed: Embed, paths: list[Path]) -> tuple[Embedded, NDArray[np.bool_]]:
-    embedded, found = embed(paths)
-    seen = np.asarray(found, bool)
-    if seen.shape != (len(paths),) or len(embedded) != int(seen.sum()):
-        raise InputError(
-            f"embed: expected {len(paths)} flags and a vector for each picture with a face, got {seen.size} flags, "
-            f"{int(seen.sum())} of them set, and {len(embedded)} vectors"
-        )
-    if not seen.any():
-        raise InputError(f"embed: expected a face in some of {len(paths)} pictures, got none: is it their detector?")
-    return embedded, seen
-
-
-def _table(
-    rows: NDArray[np.float32], found: NDArray[np.bool_], subjects: NDArray[np.int64], ends: tuple[Any, Any]
-) -> ComparisonTable:
-    left, right = ends
-    scores = np.clip((rows[left] * rows[right]).sum(1, dtype=np.float64), -1.0, 1.0)
-    scores[~(found[left] & found[right])] = UNDETECTED
-    return ComparisonTable(scores, subjects[left] == subjects[right], subjects[left], subjects[right], "test")
-
-
-def _centered(
-    rows: NDArray[np.float32], found: NDArray[np.bool_], ends: tuple[Any, Any], folds: NDArray[np.int64]
-) -> list[F64]:
-    """Scores after the mean vector of the nine other folds is subtracted, once for each fold."""
-    left, right = ends
-    both = found[left] & found[right]
-    columns = []
-    for label in np.unique(folds):
-        others = np.concatenate([left[folds != label], right[folds != label]])
-        shifted = rows.astype(np.float64) - rows[others[found[others]]].mean(0, dtype=np.float64)
-        shifted /= np.maximum(np.linalg.norm(shifted, axis=1, keepdims=True), 1e-12)
-        columns.append(np.where(both, (shifted[left] * shifted[right]).sum(1), UNDETECTED))
-    return columns
-
-
-def _grid(fars: tuple[float, ...], n: int, most: float) -> F64:
-    """Rates to draw, evenly spaced in log, from what n comparisons support, with the named ones among them."""
-    least = min(max(1.0 / n, stats.smallest_supported_fmr(n) / 10), most / 2)
-    return np.unique(np.concatenate([np.geomspace(least, most, 48), [f for f in fars if f <= most]]))
-
-
-def _at(curve: TradeOff, far: float) -> Metric:
-    return curve.tars[int(np.flatnonzero(curve.fars == far)[0])]
-
-
-def _power(far: float) -> str:
-    return f"{far:.0e}".replace("e-0", "e-")
-
-
-def _failures(found: NDArray[np.bool_], subjects: NDArray[np.int64], rng: np.random.Generator, n_boot: int) -> Metric:
-    people = len(np.unique(subjects))
-    note = f"{int((~found).sum())} of {len(found):,} pictures without a detected face"
-    if found.all():
-        return Metric(0.0, 0.0, stats.rule_of_three(people), "share", people, f"{note}; upper end 3 / {people} people")
-    share = stats.bootstrap_mean(~found, subjects, rng=rng, n_boot=n_boot, unit="share")
-    return Metric(share.value, share.low, share.high, "share", share.n, note)
