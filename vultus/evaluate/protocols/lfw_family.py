@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from vultus.contracts import Aligner, Comparator, Embedder
 from vultus.errors import InputError
-from vultus.evaluate.metrics.all_pairs import UNDETECTED
 from vultus.evaluate.metrics.folds import FoldAccuracy, fold_accuracy, fold_accuracy_of, held_out_accuracy
 from vultus.evaluate.metrics.verification import from_table, separation, trade_off
 from vultus.evaluate.protocols import _lfw_family_page as page
@@ -263,13 +262,20 @@ def _learned(
             used, first = np.unique(np.concatenate([left[train], right[train]]), return_index=True)
             learner.fit(rows[used], who[first])
         scores = np.zeros(len(table))
-        scores[both] = learner.compare(rows[left[both]], rows[right[both]])
+        scores[both] = _paired(learner, rows[left[both]], rows[right[both]])
         scores[~both] = scores[both].min(initial=0.0) - 1
         columns.append(scores)
     if rules.held_out:
         dev, test = (_part(replace(table, score=columns[1]), folds == k) for k in (0, 1))
         return held_out_accuracy(dev, test, rng=rng, n_boot=rules.n_boot).mean
     return fold_accuracy_of(columns, table, folds, rng=rng, n_boot=rules.n_boot).mean
+
+
+def _paired(learner: Comparator, left: F32, right: F32, block: int = 64) -> NDArray[np.float64]:
+    """Scores of rows with the same rows of the other side."""
+    starts = range(0, len(left), block)
+    tables = [learner.scores(left[k : k + block], right[k : k + block]) for k in starts]
+    return np.concatenate([np.zeros(0), *(np.diagonal(table) for table in tables)])
 
 
 def _part(table: ComparisonTable, kept: NDArray[np.bool_]) -> ComparisonTable:
