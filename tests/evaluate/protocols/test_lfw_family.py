@@ -182,7 +182,7 @@ def test_comparators_see_the_other_folds_only() -> None:
 
 def test_the_page_is_whole(tmp_path: Path) -> None:
     pairs = made_up()
-    rules = Judging("Made up", flip=True, unsure="nothing", n_boot=20)
+    rules = Judging("Made up", flip="its vector was added", unsure="nothing", n_boot=20)
     report = verification(pairs, embedder(pairs.subjects), rules, learners={"spy": Spy})
     report_page.write(report, tmp_path)
     assert report_page.read(tmp_path).to_dict() == json.loads(json.dumps(report.to_dict()))

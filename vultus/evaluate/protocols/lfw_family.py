@@ -60,7 +60,7 @@ class Judging:
         title: heading of the page.
         leaks: "refuse" a set with people in two folds, or "state" it.
         held_out: View 1: fold 0 gives the threshold, fold 1 is judged.
-        flip: whether the vector of the mirrored picture was added; None is not known.
+        flip: whether the vector of the mirrored picture was added, in words.
         faces: how faces were cut, in words.
         unsure: what is not known of the set's layout.
         n_boot: number of draws.
@@ -69,7 +69,7 @@ class Judging:
     title: str = "Verification pairs"
     leaks: str = "refuse"
     held_out: bool = False
-    flip: bool | None = None
+    flip: str = "not known"
     faces: str = "the face nearest to the middle of each picture, aligned by its five points"
     unsure: str = ""
     n_boot: int = 2000
@@ -142,7 +142,7 @@ def verification(
         "counts": page.counts(subjects, found, part),
         "worst": page.worst(part, folds[judged], official, ends),
         "people in two folds": leaks[0] if leaks else "nobody",
-        "mirrored picture": {True: "its vector was added", False: "not used", None: "not known"}[rules.flip],
+        "mirrored picture": rules.flip,
         "faces": rules.faces,
         **provenance(seed=seed),
         "licenses of the weights": licenses([embedded.space]),
