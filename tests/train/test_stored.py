@@ -93,6 +93,8 @@ def test_every_layout_gives_the_same_pictures(tmp_path, layout):
     assert all((batches[0][key] == batches[1][key]).all() for key in batches[0])
     kept = open_source(place, size_hw=(56, 56)).in_memory(workers=2)
     assert kept.images.shape == (6, 56, 56, 3)
+    means = images.read(crowd()[0][1]).pixels.astype(float).reshape(56, 2, 56, 2, 3).mean((1, 3))
+    assert abs(kept.images[0] - means).mean() < 1  # a JPEG is decoded no smaller than asked for
     assert kept.labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 

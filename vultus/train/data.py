@@ -230,7 +230,7 @@ class Feed:
         """
         if start < 0:
             raise InputError(f"start: expected a number from 0, got {start}")
-        return self._ahead(start) if self.workers else map(self.at, count(start))
+        return self._ahead(start) if self.workers else (self.at(number) for number in count(start))
 
     def at(self, number: int) -> Batch:
         """One batch by its number; nothing is remembered."""
