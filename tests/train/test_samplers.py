@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vultus.errors import InputError
-from vultus.train.samplers import PK
+from vultus.train.samplers import PK, BalancedIdentity
 
 
 @given(st.lists(st.integers(-1, 8), min_size=1, max_size=60), st.integers(1, 5), st.integers(1, 5), st.integers(0, 9))
@@ -105,3 +105,53 @@ def test_ranks_have_batches_of_their_own():
 def test_wrong_input_is_refused(labels, more, words):
     with pytest.raises(InputError, match=words):
         PK(labels, 1, 1, **more)
+
+
+@given(st.lists(st.integers(-1, 5), min_size=1, max_size=40), st.integers(1, 9), st.integers(1, 3), st.integers(0, 9))
+def test_every_person_comes_as_often_as_every_other(labels, batch, size, seed):
+    labels = np.array(labels)
+    if labels.max() < 0:
+        with pytest.raises(InputError, match="somebody with 1 or more"):
+            BalancedIdentity(labels, batch)
+        return
+    samplers = [BalancedIdentity(labels, batch, seed=seed, ranks=(rank, size)) for rank in range(size)]
+    rows = np.concatenate([sampler.batch(number) for number in range(12) for sampler in samplers])
+    assert len(rows) == 12 * batch * size
+    people = Counter(labels[rows].tolist())
+    assert set(people) <= set(labels[labels >= 0].tolist())
+    have = len(set(labels[labels >= 0].tolist()))
+    assert max(people.values()) - (min(people.values()) if len(people) == have else 0) <= 1
+    for person in people:  # and so do the pictures of a person
+        times = Counter(rows[labels[rows] == person].tolist())
+        least = min(times.values()) if len(times) == (labels == person).sum() else 0
+        assert max(times.values()) - least <= 1
+
+
+def test_groups_have_equal_shares_whatever_their_sizes():
+    labels = np.concatenate([np.repeat(np.arange(30), 2), np.repeat([30, 31], [1, 50])])
+    groups = (labels >= 30).astype(int) * 7
+    sampler = BalancedIdentity(labels, 16, groups=groups)
+    for number in range(20):
+        assert np.bincount(labels[sampler.batch(number)] >= 30).tolist() == [8, 8]
+    rows = np.concatenate([sampler.batch(number) for number in range(20)])
+    assert (labels[rows] == 30).sum() == (labels[rows] == 31).sum() == 80  # one picture as often as fifty
+    assert BalancedIdentity(labels, 16, seed=1).batch(3).tolist() != BalancedIdentity(labels, 16).batch(3).tolist()
+    assert len(BalancedIdentity(labels, 16)) == 111 // 16
+
+
+def test_balanced_batches_that_cannot_be():
+    for settings, message in (
+        ({"labels": [0.5]}, "whole numbers"),
+        ({"labels": [-2]}, "-1"),
+        ({"labels": []}, "whole numbers|somebody"),
+        ({"labels": [0, 0, 1], "least": 3}, "somebody with 3"),
+        ({"groups": [0, 1, 0]}, "several for person 0"),
+        ({"groups": [0, 1]}, "as labels"),
+        ({"batch": 0}, "from 1"),
+        ({"ranks": (2, 2)}, "rank"),
+    ):
+        with pytest.raises(InputError, match=message):
+            BalancedIdentity(**{"labels": [0, 0, 1], "batch": 2, **settings})
+    with pytest.raises(InputError, match="number"):
+        BalancedIdentity([0], 1).batch(-1)
+    assert BalancedIdentity([3], 4).batch(0).tolist() == [0] * 4  # one person with one picture

@@ -1,4 +1,4 @@
-"""Which pictures make a batch: P persons with K pictures each, as losses over pairs and triplets need them."""
+"""Which pictures make a batch: P persons with K pictures each, or every person as often as every other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vultus.errors import InputError
 
-__all__ = ["PK"]
+__all__ = ["PK", "BalancedIdentity"]
 
 _PERSONS, _PICTURES = 0, 1  # what a stream of random numbers is for
 
@@ -104,9 +104,10 @@ class PK:
             raise InputError(f"number: expected a number from 0, got {number}")
         groups = len(self._first) // self.persons
         turn, group = divmod(number * self._size + self._rank, groups)
-        if self._round is None or self._round[0] != turn:
-            self._round = (turn, self._random(_PERSONS, turn).permutation(len(self._first)))
-        chosen = self._round[1][group * self.persons : (group + 1) * self.persons]
+        kept = self._round  # one look: threads ask for batches of two rounds at once
+        if kept is None or kept[0] != turn:
+            kept = self._round = (turn, self._random(_PERSONS, turn).permutation(len(self._first)))
+        chosen = kept[1][group * self.persons : (group + 1) * self.persons]
         return np.stack([self._of(int(person), turn) for person in chosen])
 
     def state(self) -> dict[str, int]:
@@ -137,6 +138,113 @@ class PK:
 
     def _random(self, *key: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, *key))
+
+
+class BalancedIdentity:
+    """Batches of indices in which every person comes as often as every other, however many pictures they have.
+
+    Persons come in a shuffled order, each once before any comes again, and so do the pictures of a person. With groups,
+    every group has the same share of the pictures, and within it every person. What a batch holds follows from its
+    number and the seed alone. A batch may be larger than there are persons.
+
+    Args:
+        labels: (N,) whole numbers, who is on each picture; -1 where nobody knows, and such a picture is in no batch.
+        batch: pictures of a batch.
+        groups: (N,) whole numbers, the group of each picture's person, the same for all pictures of a person; None is
+            one group.
+        least: persons with fewer pictures are in no batch.
+        batches: of one pass, per rank; None is as many as the pictures fill, and at least one.
+        seed: of all draws.
+        ranks: which rank this is, and how many there are; each has batches of its own.
+
+    Raises:
+        InputError: if labels are no whole numbers, shapes disagree, a person is in two groups, nobody is left or a
+            setting is out of range.
+    """
+
+    def __init__(
+        self,
+        labels: ArrayLike,
+        batch: int,
+        *,
+        groups: ArrayLike | None = None,
+        least: int = 1,
+        batches: int | None = None,
+        seed: int = 0,
+        ranks: tuple[int, int] = (0, 1),
+    ) -> None:
+        who = _whole("labels", labels)
+        group = np.zeros_like(who) if groups is None else _whole("groups", groups)
+        if group.shape != who.shape:
+            raise InputError(f"groups: expected {who.shape}, as labels, got {group.shape}")
+        if min(batch, least, 1 if batches is None else batches) < 1 or seed < 0 or not 0 <= ranks[0] < ranks[1]:
+            raise InputError(
+                "batch, least, batches, seed, ranks: expected numbers from 1, the seed from 0 and a rank below "
+                f"how many there are, got {batch}, {least}, {batches}, {seed} and {ranks}"
+            )
+        if who.size and who.min() < -1:
+            raise InputError(f"labels: expected -1 (nobody known) or more, got {who.min()}")
+        order = np.argsort(who, kind="stable")
+        _, first, count = np.unique(who[order], return_index=True, return_counts=True)
+        there = group[order]
+        mixed = np.zeros(len(first), bool)
+        if len(first):
+            mixed = np.maximum.reduceat(there, first) != np.minimum.reduceat(there, first)
+        known = (who[order][first] >= 0) & (count >= least)
+        if (mixed & known).any():
+            person = who[order][first[mixed & known][0]]
+            raise InputError(f"groups: expected one per person, got several for person {person}")
+        if not known.any():
+            raise InputError(f"labels: expected somebody with {least} or more pictures, got nobody: lower least")
+        self._order, self._first, self._count = order, first[known], count[known]
+        of_person = there[self._first]
+        self._members = [np.flatnonzero(of_person == one) for one in np.unique(of_person)]
+        self._rounds: dict[int, tuple[int, NDArray[np.int64]]] = {}
+        self.size, self.seed, self._ranks = batch, seed, ranks
+        self._length = batches or max(1, int(self._count.sum()) // (batch * ranks[1]))
+
+    def __repr__(self) -> str:
+        persons, groups = len(self._first), len(self._members)
+        return f"BalancedIdentity({persons} persons of {groups} groups, {self.size}, seed={self.seed})"
+
+    def __len__(self) -> int:
+        """Batches of one pass."""
+        return self._length
+
+    def batch(self, number: int) -> NDArray[np.int64]:
+        """(batch,) indices of a batch of this rank, by its number from 0; nothing is remembered.
+
+        Raises:
+            InputError: if the number is negative.
+        """
+        if number < 0:
+            raise InputError(f"number: expected a number from 0, got {number}")
+        rank, size = self._ranks
+        places = (number * size + rank) * self.size + np.arange(self.size)
+        found = np.empty(self.size, np.int64)
+        for k, members in enumerate(self._members):
+            mine = np.flatnonzero(places % len(self._members) == k)
+            turns, seats = np.divmod(places[mine] // len(self._members), len(members))
+            for turn in np.unique(turns):
+                shuffled = self._shuffled(k, int(turn))
+                for at in np.flatnonzero(turns == turn):
+                    found[mine[at]] = self._of(int(shuffled[seats[at]]), int(turn))
+        return found
+
+    def _shuffled(self, k: int, turn: int) -> NDArray[np.int64]:
+        """The persons of a group in the order of a round; the last order of each group is kept."""
+        kept = self._rounds.get(k)  # one look: threads ask for batches of two rounds at once
+        if kept is None or kept[0] != turn:
+            rng = np.random.default_rng((self.seed, _PERSONS, k, turn))
+            kept = self._rounds[k] = (turn, rng.permutation(self._members[k]))
+        return kept[1]
+
+    def _of(self, person: int, turn: int) -> int:
+        """The next of a person's pictures in a shuffled order, shuffled anew when all have come."""
+        count, first = int(self._count[person]), int(self._first[person])
+        shuffle, place = divmod(turn, count)
+        mine = np.random.default_rng((self.seed, _PICTURES, person, shuffle)).permutation(count)
+        return int(self._order[first + mine[place]])
 
 
 def _alternating(kinds: NDArray[np.int64]) -> NDArray[np.int64]:
