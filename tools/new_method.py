@@ -75,11 +75,39 @@ status = "preview"
 since = "{since}"
 """
 
-RECIPE = """# python -m vultus.train {recipe}
-# (fill in: loop, parts by catalogue name, data, optimizer, seed)
+RECIPE = """# vultus train {name} --data FOLDER --out RUN
+# (fill in: which settings are the paper's, and which of this house; vultus/train/config.py lists the keys)
 
-[expected.tiny]   # runs in CI
-[expected.paper]  # quoted with its table
+method = "{name}"
+purpose = "(fill in: a sentence)"
+
+[backbone]
+name = "iresnet.50"
+
+[loss]
+name = "{name}"
+
+[data]
+batch = 128
+
+[schedule]
+epochs = 20
+
+[scale.tiny.backbone]   # runs in CI
+name = "iresnet.10"
+args = {{ dim = 16, widths = [4, 4, 8, 8] }}
+
+[scale.tiny.data]
+size_hw = [32, 32]
+batch = 8
+
+[scale.tiny.schedule]
+steps = 20
+
+[expected.tiny]
+falls = true
+
+[expected.paper]   # quoted with its table
 """
 
 CLAIM = '''"""{cls} against its own baseline, in miniature.
