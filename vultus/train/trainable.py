@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -128,7 +129,7 @@ class Recognizer(nn.Module):
         if self.centers is not None:
             self.centers.follow(optimizer)
         if ranks_of(None).size > 1 and not self._wrapped:
-            self._wrapped = (DistributedDataParallel(self.backbone, broadcast_buffers=False),)
+            self._wrapped = (_parallel(self.backbone),)
 
     def settle(self) -> None:
         """Between backward and step: ranks add up the gradients of what a loss itself learns."""
@@ -218,6 +219,13 @@ class Recognizer(nn.Module):
         finally:
             self.train(mode)
         return found
+
+
+def _parallel(net: nn.Module) -> nn.Module:
+    """The network with gradients that are means over ranks; running statistics stay those of each rank."""
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # until torch 2.12
+    return DistributedDataParallel(net, **{name: False})  # type: ignore[arg-type]
 
 
 def _classified(centers: ClassCenters, loss: Any, raw: Tensor, labels: Tensor, step: int) -> Tensor:
