@@ -162,7 +162,7 @@ class LossOut:
 
     Attributes:
         total: scalar with gradient.
-        parts: what it is made of, by name, for the log: numbers or scalars, already weighted or not, as the name says.
+        parts: what it is made of, by name, for the log: numbers, or scalars without gradient.
         features: what the network said of the batch, for hooks that add a loss; None where there is none to give.
     """
 

@@ -122,7 +122,8 @@ class Recognizer(nn.Module):
                 parts |= found.parts
         for hook in self.extra:
             terms |= hook.extra_loss(batch, out, step, self)
-        return LossOut(torch.stack([*terms.values()]).sum(), {**terms, **parts}, out)
+        parts |= {name: value.detach() for name, value in terms.items()}
+        return LossOut(torch.stack([*terms.values()]).sum(), parts, out)
 
     def follow(self, optimizer: Optimizer) -> None:
         """Told once by the loop: sampled centers keep its momentum, and ranks wrap the backbone."""
