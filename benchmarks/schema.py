@@ -70,6 +70,18 @@ RESULTS: dict[str, dict[str, Kind]] = {
         "rank1_strangers": (float, type(None)),
         "within": bool,
     },
+    "roc": {
+        "system": str,
+        "scores": int,
+        "threads": int,
+        "s": TIMING,
+        "million_scores_per_s": float,
+        "peak_mb": float,
+        "auc": float,
+        "largest_tar_difference": (float, type(None)),
+        "auc_difference": (float, type(None)),
+        "within": bool,
+    },
     "import_time": {"command": str, "ms": TIMING, "limit_ms": float, "within": bool},
     "cold_start": {"command": str, "ms": TIMING, "limit_ms": float, "within": bool},
 }

@@ -204,3 +204,16 @@ def test_the_people_of_the_search_suite_are_the_same_whatever_is_asked_first():
     assert scores.mean() < 0.8
     same = (rows.reshape(-1, population.PHOTOS, 32)[:, 0] * rows.reshape(-1, population.PHOTOS, 32)[:, 1]).sum(1)
     assert 0.5 < same.mean() < 0.7
+
+
+def test_the_roc_suite_counts_what_scikit_learn_sorts(tmp_path):
+    assert run.main(["roc", "--small", "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "roc.json").read_text("utf-8"))
+    rows = {row["system"]: row for row in record["results"]}
+    assert set(rows) == {"vultus histogram", "vultus exact", "scikit-learn"}, record["notes"]
+    assert rows["vultus histogram"]["largest_tar_difference"] <= 1e-4
+    assert rows["vultus exact"]["auc_difference"] < 1e-12
+    rates = {check["system"]: check["tar_at_far"] for check in record["checks"]}
+    assert list(rates["vultus exact"]) == ["0.1", "0.01"]  # at 0.001 fewer than 30 errors are expected
+    both = rates["vultus exact"], rates["scikit-learn"]
+    assert all(one <= other for one, other in zip(*(rate.values() for rate in both), strict=True))

@@ -300,3 +300,12 @@ def test_a_refused_batch_leaves_the_histogram_alone():
     assert histogram.n == 1
     with pytest.raises(InputError, match="30 expected errors"):
         histogram.threshold_at_fmr(0.5)
+
+
+def test_counts_of_a_histogram_are_a_copy():
+    histogram = ScoreHistogram(0.0, 1.0, 4)
+    histogram.add([0.0, 0.3, 0.3, 1.0])
+    counts = histogram.counts
+    assert counts.tolist() == [1, 2, 0, 1]
+    counts[:] = 9
+    assert histogram.counts.tolist() == [1, 2, 0, 1]

@@ -40,6 +40,11 @@ class ScoreHistogram:
         """How many scores were added."""
         return int(self._counts.sum())
 
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(bins,) how many scores fell into each bin, from `low` to `high`; a copy."""
+        return self._counts.copy()
+
     def add(self, scores: ArrayLike) -> None:
         """Count scores.
 

@@ -1,4 +1,4 @@
-"""The code of the guide to training sets runs as it stands."""
+"""The code of the guide to training sets runs as it stands, and its figures of formats are those of the code."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.io.datasets.crowd import crowd
 
 ROOT = Path(__file__).parents[3]
+GUIDE = (ROOT / "docs/guides/training-sets.md").read_text("utf-8")
 
 
 def test_the_code_of_the_guide_runs(tmp_path):
@@ -18,9 +19,7 @@ def test_the_code_of_the_guide_runs(tmp_path):
         folder = tmp_path / "people" / f"p{label}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{k}.jpg").write_bytes(picture if k != 4 else b"no picture")
-    (code,) = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "docs/guides/training-sets.md").read_text("utf-8"), re.M | re.S
-    )
+    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.M | re.S)
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -31,8 +30,18 @@ def test_the_code_of_the_guide_runs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "6 pictures of 3 people, 0 faults"
+    assert lines[0] == "6 pictures packed, byte for byte the same"
+    assert [line.split(" [")[0] for line in lines[1:4]] == [f"{k} (4, 3, 112, 112)" for k in range(3)]
+    assert re.fullmatch(r"\[(\d), \1, (?!\1)(\d), \2\]", lines[4])
+    assert lines[5] == "Stored(packed: 6 of 3 people, 112 x 112, 1 faults)"
     assert len(lines) == 7
-    assert [line for line in lines if line.startswith("left out")] == [lines[5]]
-    assert "train.rec#5: picture: expected" in lines[5]
-    assert lines[6].endswith("train.rec#6 2 (112, 112, 3)")
+    assert re.match(r"left out: .*train\.rec#5: picture: expected", lines[6])
+
+
+def test_the_layouts_of_the_guide_are_those_that_are_opened():
+    from typing import get_args
+
+    from vultus.train.stored import Layout
+
+    table = re.findall(r"^\| (\w+) \| .* \| `vultus", GUIDE, re.M)
+    assert set(table) == {*get_args(Layout), "benchmarks"}
