@@ -20,8 +20,10 @@ I64 = NDArray[np.int64]
 _BINS = 60
 
 
-def about(title: str, official: FoldAccuracy, curve: TradeOff, held_out: bool) -> dict[str, Any]:
-    """Heading, words and thresholds."""
+def about(
+    title: str, official: FoldAccuracy, curve: TradeOff, held_out: bool, learned: tuple[str, ...]
+) -> dict[str, Any]:
+    """Heading, words and thresholds; `learned` are the names of comparators, which stay as they are."""
     taus = official.thresholds
     source = (
         f"fitted on the training pairs: {taus[0]:.4f}"
@@ -54,6 +56,7 @@ def about(title: str, official: FoldAccuracy, curve: TradeOff, held_out: bool) -
             "pairs.accuracy_standard_error": "Standard error of the accuracy",
             "pairs.accuracy_grid": "Accuracy, thresholds from the grid",
             "pairs.accuracy_centered": "Accuracy, centered",
+            **{f"learned.{name}": name for name in learned},
         },
         "thresholds": rows,
     }

@@ -136,7 +136,7 @@ def verification(
     }
     ends = (paths, left[judged], right[judged])
     about = {
-        **page.about(rules.title, official, curve, rules.held_out),
+        **page.about(rules.title, official, curve, rules.held_out, tuple(learned)),
         "alarms": leaks,
         "notes": page.notes(rules.held_out, rules.unsure, getattr(pairs, "linked", None), bool(learned)),
         "counts": page.counts(subjects, found, part),
@@ -211,7 +211,7 @@ def _leaks(pairs: PairSet, rules: Judging) -> list[str]:
     if rules.leaks == "refuse":
         raise InputError(
             f"{pairs.name}: expected every person in one fold, got {len(people):,} in two or more (person, folds): "
-            f'{first}: thresholds would be fitted on them; if the published list is so, pass leaks="state"'
+            f"{first}: thresholds would be fitted on them; if the published list is so, pass leaks='state' (--leaking)"
         )
     return [f"{who} in more than one fold, so thresholds were fitted on people whom they judge: {first}."]
 
