@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,6 +158,18 @@ def test_a_damaged_file_is_an_error_and_no_permission(damage):
     path.write_text(json.dumps(text) if damage in ("swapped", "no metrics") else damage)
     with pytest.raises(StoreError, match="register it again"):
         compat.compared(NEW, OLD)
+
+
+def test_the_guide_does_what_it_says(tmp_path):
+    page = (Path(__file__).parents[2] / "docs/guides/migration.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    old, new, who = two_networks()
+    with open_gallery(tmp_path / "people.db") as gallery:
+        gallery.enroll("Ada", old[who == 1], None, None, OLD)
+        said = {"old_vectors": old, "new_vectors": new, "people": who, "old_space": OLD, "new_space": NEW}
+        code = code.replace("gallery.identify", "found = gallery.identify")
+        exec(code, said | {"rng": _rng(), "gallery": gallery, "probe": Template(new[5], NEW)}, said)
+    assert said["found"].match.name == "Ada"
 
 
 def test_refusals(tmp_path):

@@ -109,6 +109,14 @@ def test_maps_have_the_published_sizes():
     assert list(net(x, maps=("pool3",)).maps) == ["pool3"]
 
 
+def test_pooling_is_of_the_published_kind():
+    """Table 2, column "pool proj": L2 or m."""
+    net, _, _ = on_nothing("2")
+    kinds = {name: getattr(net, f"inception{name}").pool for name in ("3a", "3b", "3c", "4a", "4b", "4c", "4d")}
+    assert kinds == {"3a": "max", "3b": "l2", "3c": "max", **dict.fromkeys(("4a", "4b", "4c", "4d"), "l2")}
+    assert [getattr(net, f"inception{name}").pool for name in ("4e", "5a", "5b")] == ["max", "l2", "max"]
+
+
 def tiny(**more):
     return catalogue.load("facenet_nn.tiny", **more)
 
