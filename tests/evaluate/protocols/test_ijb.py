@@ -72,6 +72,9 @@ def test_the_scores_of_pairs(replica):
     scored = np.where(data.media == 8, 3.0, 1.0)  # the second photograph of template 31 was found more surely
     surer = _templates(dataclasses.replace(data, score=scored), embedded, found, True)
     np.testing.assert_allclose(np.rad2deg(np.arctan2(*surer[5, ::-1])), direction([85, 115], [1, 3]), atol=1e-3)
+    lost = templates.copy()
+    lost[4] = 0  # template 30, of the first pair
+    assert _comparisons(data, lost, 0.1).mated[0] == -1
     alike = _templates(dataclasses.replace(data, score=np.arange(11.0)), embedded, found, False)
     np.testing.assert_allclose(alike, templates, atol=1e-6)
 
