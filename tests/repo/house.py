@@ -55,6 +55,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "client": frozenset({"types", "errors"}),
     "serve": _UP_TO_6,
     "cli": _UP_TO_6 | {"serve"},
+    "__main__": frozenset({"cli"}),  # python -m vultus
 }
 PUBLIC_ROOT = {"load": "catalogue", "Pipeline": "pipeline", "open_gallery": "gallery", "__version__": "errors"}
 

@@ -35,6 +35,8 @@ VERBS = {
     "keys": "who may ask the server: create, list and revoke keys",
     "calibrate": "fit the threshold to a false match rate on your own photos",
     "evaluate": "measure: lfw, detection",
+    "train": "a recognizer of your own: train a backbone by a recipe",
+    "export": "make a finished run an embedder: ONNX with a card",
     "claim": "run a claim: a method against its baseline, with an interval",
     "sim": "simulated people with known truth: a contact sheet, a balanced evaluation set",
     "models": "list, pull, verify, prune and import weights",
@@ -75,8 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(type(error).__name__, str(error), exit_code(error), as_json)
     except _Usage as error:
         return _report("Usage", str(error), USAGE, as_json)
-    except KeyboardInterrupt:
-        text = "nothing half-written is left; run the same command again (enroll, embed, migrate, claim, sim go on)"
+    except KeyboardInterrupt as stop:
+        again = "nothing half-written is left; run the same command again (enroll, embed, migrate, claim, sim go on)"
+        text = str(stop) or again  # a verb that knows better says how to go on
         return _report("Interrupted", text, INTERRUPTED, as_json)
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         _abandon_stdout()
