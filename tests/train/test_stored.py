@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -194,3 +195,17 @@ def test_one_person_and_labels_out_of_range(tmp_path):
     assert np.array_equal(part.picture(1)[0], images.read(crowd()[2][1]).pixels)
     with pytest.raises(InputError, match="from 0 below 2"):
         part.subset([2])
+
+
+@pytest.mark.parametrize("layout", ["folder", "recordio", "webdataset"])
+def test_files_that_go_away_while_they_are_used_are_faults(tmp_path, layout):
+    place = WRITERS[layout](tmp_path / "set", crowd())
+    source = open_source(place)
+    last = sorted(p for p in place.rglob("*") if p.suffix in (".jpg", ".rec", ".tar"))[-1]
+    last.write_bytes(last.read_bytes()[:700])
+    with pytest.raises(InputError, match=re.escape(source.where(5))):
+        source.picture(5)
+    with pytest.raises(InputError, match=re.escape(source.where(5))):  # remembered, and not counted twice
+        source.picture(5)
+    (fault,) = source.faults
+    assert (fault.index, fault.reason.count(str(last)) <= 1) == (5, True)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ from vultus.io.datasets.lists import lst_table
 from vultus.io.datasets.lmdb_set import LmdbDataset, lmdb_set
 from vultus.io.datasets.recordio import RecordDataset, recordio
 from vultus.io.datasets.records import indexed
-from vultus.io.datasets.webdataset import Fault, Shard, shards
+from vultus.io.datasets.webdataset import Fault, Shard, read_span, shards
 from vultus.ops.warp import warp
 from vultus.train.data import Pictures
 from vultus.types import F32, U8, checked
@@ -322,39 +323,41 @@ def _of_records(
 
 def _of_shards(name: str, paths: Sequence[Path], size_hw: tuple[int, int] | None, rest: dict[str, Any]) -> Stored:
     """Who is on a picture is in its .cls, .json (subject, identity, label or id) or .txt file, or else its folder."""
-    opened = [Shard(path) for path in paths]
-    places: list[tuple[int, int]] = []
+    numbers: list[I64] = []
+    places: list[I64] = []
+    spans: list[I64] = []
     people: list[str] = []
     faults: list[Fault] = []
-    for number, shard in enumerate(opened):
+    for number, path in enumerate(paths):  # of a shard only the spans stay in memory: there may be millions
+        shard = Shard(path)
         faults += shard.faults
-        words = zip(shard.keys(), shard.has_picture(), *(shard.words(s) for s in ("cls", "json", "txt")), strict=True)
-        for i, (key, has, label, about, text) in enumerate(words):
-            person = _person(key, label, about, text) if has else None
-            if person is None:
-                missing = "a person: .cls, .json, .txt or a folder" if has else "a picture"
-                faults.append(Fault(shard.path, i, key, f"expected {missing}, found none"))
-            else:
-                places.append((number, i))
-                people.append(person)
-    if not places:
+        span = shard.spans()
+        words = zip(shard.keys(), *(shard.words(suffix) for suffix in ("cls", "json", "txt")), strict=True)
+        who = [_person(*one) for one in words]
+        good = np.array([person is not None for person in who], bool) & (span[:, 0] >= 0)
+        for i in np.flatnonzero(~good).tolist():
+            missing = "a picture" if span[i, 0] < 0 else "a person: .cls, .json, .txt or a folder"
+            faults.append(Fault(path, i, shard.keys()[i], f"expected {missing}, found none"))
+        here = np.flatnonzero(good).astype(np.int64)
+        numbers.append(np.full(len(here), number, np.int64))
+        places.append(here)
+        spans.append(span[here])
+        people += [str(who[i]) for i in here.tolist()]
+    if not people:
         why = f", such as {faults[0]}" if faults else ""
         raise InputError(f"{name}: expected samples with a picture and a person, found none{why}")
-    keys = [shard.keys() for shard in opened]
+    of, place, span = np.concatenate(numbers), np.concatenate(places), np.concatenate(spans)
     labels, names = _numbered(people)
+    keys = lru_cache(8)(lambda number: Shard(paths[number]).keys())  # for messages only
 
     def encoded(i: int) -> bytes:
-        number, place = places[i]
-        data = opened[number].sample(place).picture
-        if data is None:
-            raise StoreError("the file changed while it was in use")
-        return data
+        return read_span(paths[of[i]], int(span[i, 0]), int(span[i, 1]))
 
     def where(i: int) -> str:
-        number, place = places[i]
-        return f"{paths[number]}#{keys[number][place]}"
+        found = keys(int(of[i]))
+        return f"{paths[of[i]]}#{found[place[i]] if place[i] < len(found) else int(place[i])}"
 
-    size = size_hw or _first_size(name, len(places), where, encoded)
+    size = size_hw or _first_size(name, len(labels), where, encoded)
     return Stored(name, encoded, where, labels, names, size, size_hw is not None, opening=tuple(faults), **rest)
 
 

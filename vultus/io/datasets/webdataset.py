@@ -20,10 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vultus.errors import InputError, StoreError
 from vultus.io.datasets._tar import BLOCK, Flaw, Member, members
 
-__all__ = ["PICTURES", "Fault", "Sample", "Shard", "ShardLimits", "ShardWriter", "expand", "shards"]
+__all__ = ["PICTURES", "Fault", "Sample", "Shard", "ShardLimits", "ShardWriter", "expand", "read_span", "shards"]
 
 PICTURES = ("jpg", "jpeg", "png", "webp")  # the first of these that a sample has is its picture
 _WORDS = ("json", "txt", "cls")
@@ -183,9 +186,17 @@ class Shard:
                 found.append(self._files(file, _Group(group.key, part)).get(suffix))
         return found
 
-    def has_picture(self) -> list[bool]:
-        """Whether each sample has a picture."""
-        return [any(suffix in group.files for suffix in PICTURES) for group in self._index()[0]]
+    def spans(self) -> NDArray[np.int64]:
+        """(N, 2) where in the file the picture of each sample begins and how many bytes it has; -1 where it has none.
+
+        With these, a shard of which nothing else is needed can be let go: `read_span` reads a picture.
+        """
+        found = np.full((len(self), 2), -1, np.int64)
+        for row, group in zip(found, self._index()[0], strict=True):
+            member = next((group.files[suffix] for suffix in PICTURES if suffix in group.files), None)
+            if member is not None:
+                row[:] = member.start, member.size
+        return found
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[Sample | Fault]:
         """Samples `start` up to and without `stop` (None: to the end), with the faults among them.
@@ -262,6 +273,21 @@ class Shard:
         if not groups and not faults:
             faults.append(Fault(self.path, 0, "", "expected samples with pictures, found none"))
         return groups, faults
+
+
+def read_span(path: Path, start: int, size: int) -> bytes:
+    """Bytes of a shard, by `Shard.spans`.
+
+    Raises:
+        InputError: if there is no such file.
+        StoreError: if it cannot be read, or is shorter than it was.
+    """
+    with _opened(path) as file:
+        file.seek(start)
+        data = file.read(size)
+    if len(data) != size:
+        raise StoreError(f"{path}: expected {size} bytes at {start}, got {len(data)}: it shrank")
+    return data
 
 
 def expand(spec: str) -> list[str]:
