@@ -41,7 +41,7 @@ def test_spread_by_hand():
 @pytest.fixture
 def ctx(tmp_path, monkeypatch):
     monkeypatch.setenv("VULTUS_HOME", str(tmp_path))
-    images = np.random.default_rng(0).integers(0, 256, (40, 56, 56, 3)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
     pictures = Pictures(images, np.arange(40) % 8, tuple("abcdefgh"))
     found = type("Two", (), {"train": pictures, "test": pictures})
     monkeypatch.setattr(small, "miniature", lambda ctx: found)

@@ -7,9 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from vultus import catalogue
+from vultus.train.data import Pictures
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/guides/losses.md"
+
+
+def test_the_lines_run():
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+    images = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3)).astype(np.uint8)
+    given: dict[str, object] = {"pictures": Pictures(images, np.arange(16) % 4, tuple("abcd"))}
+    exec(block.replace('scale="paper"', 'scale="tiny", set={"schedule.steps": "2"}'), given)
+    assert given["recipe"].method == "sphereface2"
 
 
 def test_the_tables_are_those_of_the_results():
@@ -18,8 +30,10 @@ def test_the_tables_are_those_of_the_results():
 
 
 def test_the_rows_of_the_first_table_exist():
-    text = (ROOT / "docs/guides/losses.md").read_text("utf-8").split("```")[0]
-    named = [name for line in text.splitlines() if line.startswith("|") for name in re.findall(r"`([a-z_0-9.]+)`", line)]
+    text = PAGE.read_text("utf-8").split("```")[0]
+    named = [
+        name for line in text.splitlines() if line.startswith("|") for name in re.findall(r"`([a-z_0-9.]+)`", line)
+    ]
     known = set(catalogue.rows())
     assert {name for name in named if name not in ("persons", "pictures")} <= known
     assert len(set(named)) >= 8

@@ -34,6 +34,7 @@ F64 = NDArray[np.float64]
 Embed = Callable[[U8], F32]
 
 _SIZE, _WIDTHS, _DIM, _BATCH = 56, (8, 16, 32, 64), 128, 64
+_TINY = 32, (4, 4, 8, 8), 16
 _STEPS = {"tiny": 2, "nano": 240, "mini": 3000}
 _PERSONS, _EACH = 16, 4  # of a batch for losses over pairs
 
@@ -80,7 +81,7 @@ def miniature(ctx: Context) -> Any:
 def _miniature(data: str, cache: str) -> Any:
     from vultus.train.miniature import sim_fr, ytf_fr
 
-    return ytf_fr(data, _SIZE) if data else sim_fr(8, 4, 7, _SIZE, cache=cache)
+    return ytf_fr(data, _SIZE) if data else sim_fr(8, 4, 7, _TINY[0], cache=cache)
 
 
 def measured(ctx: Context, arm: Arm, seed: int, ask: Callable[[Embed], dict[str, F64]]) -> dict[str, F64]:
@@ -169,7 +170,7 @@ def _trained(ctx: Context, arm: Arm, seed: int) -> tuple[Embed, float]:
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
     path = ctx.cache / f"recognizer-{key}.npz"
     people = miniature(ctx).train
-    recognizer = _recognizer(arm, people.classes, seed)
+    recognizer = _recognizer(arm, people.classes, seed, _TINY if ctx.scale == "tiny" else (_SIZE, _WIDTHS, _DIM))
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
             seconds = float(kept["seconds"])
@@ -185,18 +186,14 @@ def _trained(ctx: Context, arm: Arm, seed: int) -> tuple[Embed, float]:
     return recognizer.embed, seconds
 
 
-def _recognizer(arm: Arm, classes: int, seed: int) -> Any:
+def _recognizer(arm: Arm, classes: int, seed: int, sizes: tuple[int, tuple[int, ...], int]) -> Any:
     import torch
 
     from vultus.train.trainable import Recognizer
 
-    net = catalogue.load(
-        "iresnet.10",
-        input_hw=(_SIZE, _SIZE),
-        dim=_DIM,
-        widths=_WIDTHS,
-        generator=torch.Generator().manual_seed(seed),
-    )
+    side, widths, dim = sizes
+    spread = torch.Generator().manual_seed(seed)
+    net = catalogue.load("iresnet.10", input_hw=(side, side), dim=dim, widths=widths, generator=spread)
     if not arm.loss:
         return Recognizer(net, pair=catalogue.load(arm.pair))
     args = dict(arm.args)
@@ -222,7 +219,8 @@ def _fit(ctx: Context, arm: Arm, seed: int, recognizer: Any) -> None:
         known = signature(_target(arm.hook)).parameters
         hooks = [catalogue.load(arm.hook, **{**({"seed": seed} if "seed" in known else {}), **arm.hook_args})]
     steps = _STEPS[ctx.scale]
-    settings = Settings(steps=steps, lr=0.2, warmup=0.1, precision="bf16", seed=seed)
+    precision = "fp32" if ctx.scale == "tiny" else "bf16"
+    settings = Settings(steps=steps, lr=0.2, warmup=0.1, precision=precision, seed=seed)
     fit(
         recognizer,
         feed,
