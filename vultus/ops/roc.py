@@ -20,6 +20,7 @@ __all__ = [
     "DISTANCE_GRID",
     "ScoreHistogram",
     "auc",
+    "best_threshold",
     "d_prime",
     "det_curve",
     "eer",
@@ -213,6 +214,23 @@ def det_curve(mated: ArrayLike, nonmated: ArrayLike, n: int = 200) -> tuple[F64,
     return _from(other, taus), _below(genuine, taus), taus
 
 
+def best_threshold(scores: ArrayLike, same: ArrayLike, *, grid: ArrayLike | None = None) -> float:
+    """The threshold with the most right decisions, by the rule of `kfold_accuracy`.
+
+    Args:
+        scores: (P,) higher is more alike.
+        same: (P,) True for the same person.
+        grid: thresholds to try in place of the midpoints.
+
+    Raises:
+        InputError: if shapes do not agree, a score is not finite, or there is one class only.
+    """
+    likeness = _scores("scores", scores)
+    truth = checked("same", same, likeness.shape, np.bool_)
+    order = np.argsort(likeness)
+    return _best_threshold(likeness[order], truth[order], None if grid is None else _scores("grid", grid))
+
+
 def kfold_accuracy(
     scores: ArrayLike, same: ArrayLike, folds: ArrayLike, *, grid: ArrayLike | None = None
 ) -> tuple[F64, F64]:
@@ -284,7 +302,7 @@ def _best_threshold(ordered: F64, truth: NDArray[np.bool_], tried: F64 | None) -
     """The most accurate threshold for scores in rising order."""
     mated = int(truth.sum())
     if mated in (0, len(truth)):
-        raise InputError("same: expected both classes outside every fold, got one class only")
+        raise InputError("same: expected both classes to fit a threshold on (outside every fold), got one class only")
     if tried is not None:
         missed, kept = (np.searchsorted(part, tried, "left") for part in (ordered[truth], ordered[~truth]))
         return float(tried[np.argmax(kept - missed)])

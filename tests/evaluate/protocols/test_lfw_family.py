@@ -120,6 +120,20 @@ def test_view_1_judges_with_the_threshold_of_the_training_pairs() -> None:
         verification(three, embedder(three.subjects), replace(QUICK, held_out=True))
 
 
+def test_a_fold_of_one_kind_is_judged_like_any() -> None:
+    """A .bin is cut into ten runs whatever its order: all mated pairs first leaves folds without strangers."""
+    pairs = made_up()
+    order = np.argsort(~pairs.same, kind="stable")
+    folds = np.repeat(np.arange(10), 60)
+    sorted_ones = Pairs(pairs.dataset, pairs.left[order], pairs.right[order], folds)
+    rules = replace(QUICK, leaks="state")
+    report = verification(sorted_ones, embedder(pairs.subjects), rules, learners={"people": Spy})
+    vec = embedder(pairs.subjects)(pairs.paths)[0].vec.astype(np.float64)
+    score = (vec[pairs.left[order]] * vec[pairs.right[order]]).sum(1)
+    of_fold = roc.kfold_accuracy(score, sorted_ones.same, folds)[0]
+    assert report.metrics["pairs.accuracy"].value == pytest.approx(of_fold.mean())
+
+
 def test_people_in_two_folds_are_refused_by_name_or_stated() -> None:
     clean = made_up()
     assert leaking_people(clean) == {}

@@ -83,10 +83,10 @@ def fold_accuracy_of(
     of_fold, thresholds = np.empty(len(labels)), np.empty(len(labels))
     accepted = np.zeros(len(table), bool)
     for k, column in enumerate(scores):
-        two = np.where(place == k, 0, 1)  # only this fold against the rest: one threshold is fitted, not K
-        accuracies, taus = roc.kfold_accuracy(column, table.mated, two)
-        of_fold[k], thresholds[k] = accuracies[0], taus[0]
-        accepted[place == k] = np.asarray(column)[place == k] >= taus[0]
+        values = checked("scores", column, (len(table),), np.float64)
+        thresholds[k] = roc.best_threshold(values[place != k], table.mated[place != k])
+        accepted[place == k] = values[place == k] >= thresholds[k]
+        of_fold[k] = (accepted == table.mated)[place == k].mean()
     return _accuracy(table, place, (of_fold, thresholds), accepted, rng=rng, n_boot=n_boot)
 
 
@@ -100,14 +100,13 @@ def held_out_accuracy(
     Raises:
         InputError: if `dev` holds one class only.
     """
-    score, mated = (np.concatenate([getattr(part, name) for part in (dev, test)]) for name in ("score", "mated"))
-    of_fold, taus = roc.kfold_accuracy(score, mated, np.repeat([0, 1], [len(dev), len(test)]))
-    place = np.zeros(len(test), np.int64)
-    low, high, people = _interval(test, place, test.score >= taus[1], rng, n_boot)
-    error = float(np.sqrt(of_fold[1] * (1 - of_fold[1]) / len(test)))
+    tau = roc.best_threshold(dev.score, dev.mated)
+    accepted = test.score >= tau
+    share = float((accepted == test.mated).mean())
+    low, high, people = _interval(test, np.zeros(len(test), np.int64), accepted, rng, n_boot)
+    error = float(np.sqrt(share * (1 - share) / len(test)))
     note = f"{len(test):,} comparisons at the threshold of {len(dev):,} others; standard error {100 * error:.2f} points"
-    mean = Metric(float(of_fold[1]), low, high, "share", people, note)
-    return FoldAccuracy(mean, error, of_fold[1:], taus[1:])
+    return FoldAccuracy(Metric(share, low, high, "share", people, note), error, np.array([share]), np.array([tau]))
 
 
 def _accuracy(
