@@ -183,6 +183,15 @@ def test_sets_that_are_none(tmp_path):
         open_source(tmp_path, layout="folder", size_hw=(4, 4))
 
 
+def test_a_folder_that_could_be_two_sets_is_not_guessed(tmp_path):
+    as_shards(as_folder(tmp_path, crowd()), crowd())
+    with pytest.raises(InputError, match="tar files and folders such as ann: say layout="):
+        open_source(tmp_path)
+    assert [open_source(tmp_path, layout=kind).names for kind in ("folder", "webdataset")] == [NAMES, ("0", "1", "2")]
+    as_recordio(tmp_path, crowd()[:4])  # with its name beside, this is a set as InsightFace packs it
+    assert len(open_source(tmp_path)) == 4
+
+
 def test_one_person_and_labels_out_of_range(tmp_path):
     source = open_source(as_folder(tmp_path, crowd()[:2]))
     assert source.classes == 1

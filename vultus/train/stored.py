@@ -273,10 +273,16 @@ def _layout_of(path: str | os.PathLike[str]) -> Layout:
         suffixes = {p.suffix.lower() for p in inside if p.is_file()}
         if (root / "data.mdb").is_file():
             return "lmdb"
-        for suffix in (".rec", ".tar"):
-            if suffix in suffixes:
-                return kinds[suffix]
-        if any(p.is_dir() for p in inside):
+        folders = [p.name for p in inside if p.is_dir()]
+        if ".rec" in suffixes:
+            return "recordio"
+        if ".tar" in suffixes and folders:
+            raise InputError(
+                f"{root}: found tar files and folders such as {folders[0]}: say layout='webdataset' or layout='folder'"
+            )
+        if ".tar" in suffixes:
+            return "webdataset"
+        if folders:
             return "folder"
         tables = [p.name for p in inside if p.suffix.lower() in (".csv", ".tsv", ".lst")]
         hint = f"; name the table itself: {tables[0]}" if tables else ""
