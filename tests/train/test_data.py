@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vultus.errors import InputError, StoreError
 from vultus.train.data import Feed, Pictures, batch_of
-from vultus.train.samplers import PK
+from vultus.train.samplers import PK, BalancedIdentity
 
 
 def crowd(n=20, people=4, size=8, points=True):
@@ -175,6 +175,9 @@ def test_feeds_that_cannot_be():
     for settings in ({"batch": 0}, {"seed": -1}, {"workers": -1}, {"ranks": (1, 1)}):
         with pytest.raises(InputError):
             Feed(pictures, **settings)
+    for sampler in (PK(pictures.labels, 2, 2), BalancedIdentity(pictures.labels, 4)):
+        with pytest.raises(InputError, match=r"those of the sampler, \(0, 1\), got \(1, 2\)"):
+            Feed(pictures, sampler=sampler, ranks=(1, 2))
     with pytest.raises(InputError, match="expected pictures, got none"):
         Feed(pictures.subset(rows=[]), batch=1)
     with pytest.raises(InputError, match="expected indices from 0 below 20"):

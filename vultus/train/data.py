@@ -203,6 +203,9 @@ class Feed:
             )
         if not 0 <= rank < size:
             raise InputError(f"ranks: expected a rank from 0 and below how many there are, got {self.ranks}")
+        theirs = getattr(self.sampler, "ranks", self.ranks)
+        if theirs != self.ranks:
+            raise InputError(f"ranks: expected those of the sampler, {theirs}, got {self.ranks}: give both the same")
         if not n:
             raise InputError("source: expected pictures, got none")
         if self.sampler is None and self.drop_last and n < self.batch * size:

@@ -35,6 +35,7 @@ class PK:
 
     Attributes:
         done: batches given so far; a loader with workers asks ahead of the step that is taken.
+        ranks: as given.
 
     Raises:
         InputError: if labels are no whole numbers, shapes disagree, fewer than P persons are left or a setting is out
@@ -77,7 +78,7 @@ class PK:
                 "lower persons or least"
             )
         self.persons, self.pictures, self.seed, self.done = persons, pictures, seed, 0
-        self._rank, self._size = rank, size
+        self.ranks, self._rank, self._size = (rank, size), rank, size
         self._length = batches or max(1, int(self._count.sum()) // (persons * pictures * size))
         self._round: tuple[int, NDArray[np.int64]] | None = None
 
@@ -200,7 +201,7 @@ class BalancedIdentity:
         of_person = there[self._first]
         self._members = [np.flatnonzero(of_person == one) for one in np.unique(of_person)]
         self._rounds: dict[int, tuple[int, NDArray[np.int64]]] = {}
-        self.size, self.seed, self._ranks = batch, seed, ranks
+        self.size, self.seed, self.ranks = batch, seed, (ranks[0], ranks[1])
         self._length = batches or max(1, int(self._count.sum()) // (batch * ranks[1]))
 
     def __repr__(self) -> str:
@@ -219,7 +220,7 @@ class BalancedIdentity:
         """
         if number < 0:
             raise InputError(f"number: expected a number from 0, got {number}")
-        rank, size = self._ranks
+        rank, size = self.ranks
         places = (number * size + rank) * self.size + np.arange(self.size)
         found = np.empty(self.size, np.int64)
         for k, members in enumerate(self._members):
