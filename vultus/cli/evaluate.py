@@ -1,4 +1,4 @@
-"""`vultus evaluate lfw|detection|fairness|pairs`: measure, and write a report that opens offline."""
+"""`vultus evaluate lfw|detection|fairness|pairs|ijb|tinyface|open-set`: measure, and write a report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vultus.cli import _fairness, _options, _output, _pair_sets
+from vultus.cli import _fairness, _options, _output, _pair_sets, _searches
 from vultus.errors import InputError, NoFace, VultusError
 from vultus.evaluate import report as reports
 from vultus.pipeline import Pipeline
@@ -22,7 +22,9 @@ DETECTION_SETS = ("dlib_faces", "human_faces_detection", "wider_val416", "pareid
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-verbs."""
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="lfw|detection|fairness|pairs")
+    verbs = parser.add_subparsers(
+        dest="what", required=True, metavar="lfw|detection|fairness|pairs|ijb|tinyface|open-set"
+    )
     lfw = verbs.add_parser("lfw", help="LFW View 2: 10 folds, TAR at FAR, all against all")
     lfw.add_argument("--images", help="folder of the pictures (default: $VULTUS_DATA/lfw_deepfunneled)")
     lfw.add_argument("--pairs", help="pairs.txt (default: $VULTUS_DATA/lfw_meta/pairs.txt)")
@@ -35,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     detection.add_argument(
         "--seed", type=_options.seed, metavar="N", default=0, help="of the bootstrap (default: %(default)s)"
     )
-    for verb in (lfw, detection, _fairness.add(verbs), _pair_sets.add(verbs)):
+    for verb in (lfw, detection, _fairness.add(verbs), _pair_sets.add(verbs), *_searches.add(verbs)):
         verb.add_argument(
             "--out", type=_options.place, metavar="FOLDER", help="write report.json and report.html there"
         )
@@ -47,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print; the report is written when --out is given."""
     if args.out is not None:
         _output.writable(args.out)
-    results = {"lfw": _lfw, "detection": _detection, "fairness": _groups, "pairs": _pairs}[args.what](args)
+    known = {"lfw": _lfw, "detection": _detection, "fairness": _groups, "pairs": _pairs}
+    results = known.get(args.what, _search)(args)
     documents = []
     for name, report, pictures in results:
         where = None
@@ -105,6 +108,10 @@ def _groups(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str, b
 
 def _pairs(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str, bytes]]]:
     yield _pair_sets.measured(args, _options.pipeline(args), embedder)
+
+
+def _search(args: argparse.Namespace) -> Iterator[tuple[str, Report, dict[str, bytes]]]:
+    yield _searches.measured(args, _options.pipeline(args), embedder)
 
 
 def embedder(pipe: Pipeline, *, alone: bool) -> Callable[[Sequence[Path]], tuple[Embedded, NDArray[np.bool_]]]:

@@ -143,9 +143,16 @@ def closed_set(
     if not ranks or min(ranks) < 1:
         raise InputError(f"ranks: expected numbers from 1, got {list(ranks)}")
 
+    wanted = np.array(ranks)
+
     def measure(k: int, w: F64) -> F64:
         part = parts[k]
-        return _shares([part.mated & (part.rank <= rank) for rank in ranks], w * part.mated)
+        found = np.bincount(part.rank, w, minlength=2)  # rank 0: not mated
+        total = found[1:].sum()
+        if total == 0:
+            return np.full(len(wanted), np.nan)
+        shares: F64 = np.cumsum(found[1:])[np.minimum(wanted, len(found) - 1) - 1] / total
+        return shares
 
     return _bootstrap(parts, measure, rng, n_boot)
 
@@ -165,7 +172,8 @@ def mean_average_precision(parts: Sequence[Searches], *, rng: np.random.Generato
 
     def measure(k: int, w: F64) -> F64:
         part = parts[k]
-        return _shares([np.where(part.mated, part.precision, 0.0)], w * part.mated)
+        weight = w[part.mated]
+        return np.array([weight @ part.precision[part.mated] / weight.sum() if weight.any() else np.nan])
 
     return _bootstrap(parts, measure, rng, n_boot)[0]
 
@@ -206,10 +214,19 @@ def open_set(
     def taus(k: int, w: F64) -> F64:
         return _thresholds(parts[k].best[falling[k]], w[falling[k]], rates)
 
+    named = [part.mated & (part.rank <= (part.n_gallery if rank is None else rank)) for part in parts]
+    rising = [
+        np.flatnonzero(at)[np.argsort(part.mate[at], kind="stable")] for at, part in zip(named, parts, strict=True)
+    ]
+    scores = [part.mate[order] for part, order in zip(parts, rising, strict=True)]
+
     def measure(k: int, w: F64) -> F64:
-        part, bars = parts[k], taus(k, w)
-        named = part.mated & (part.rank <= (part.n_gallery if rank is None else rank))
-        return np.where(np.isnan(bars), np.nan, _shares([named & (part.mate >= bar) for bar in bars], w * part.mated))
+        bars, total = taus(k, w), w[parts[k].mated].sum()
+        if total == 0 or np.isnan(bars).any():
+            return np.full(len(rates), np.nan)
+        from_there = np.append(np.cumsum(w[rising[k]][::-1])[::-1], 0.0)
+        shares: F64 = from_there[np.searchsorted(scores[k], bars, "left")] / total
+        return shares
 
     metrics = _bootstrap(parts, measure, rng, n_boot)
     fewest = min(len(ends) for ends in falling)
@@ -243,14 +260,6 @@ def _placed(row: F32, mine: I64) -> tuple[float, int, float]:
 def _mated(parts: Sequence[Searches]) -> None:
     if not parts or not all(part.mated.any() for part in parts):
         raise InputError("parts: expected probes whose person each gallery holds, got a gallery without one")
-
-
-def _shares(hits: Sequence[NDArray[np.generic]], weights: F64) -> F64:
-    """Weighted means of several columns; NaN without weight."""
-    total = weights.sum()
-    if total == 0:
-        return np.full(len(hits), np.nan)
-    return np.array([float(weights @ np.asarray(hit, np.float64)) / total for hit in hits])
 
 
 def _thresholds(falling: F64, weights: F64, rates: F64) -> F64:

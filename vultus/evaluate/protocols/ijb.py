@@ -12,7 +12,7 @@ single comparisons; here the false alarms are those of probes whose person is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +128,9 @@ def ijb(
     return Report("ijb", dataset, data.tier, metrics, curves, (embedded.space,), about, missing)
 
 
-def embed_at(embedder: Embedder, aligner: Aligner, *, batch: int = 64) -> EmbedAt:
+def embed_at(
+    embedder: Embedder, aligner: Aligner, *, batch: int = 64, watch: Callable[[Sequence[Path]], Iterable[Path]] = iter
+) -> EmbedAt:
     """What `ijb` calls: each picture is cut by the points of the set, so nothing is detected.
 
     A picture that cannot be decoded counts as one without a face.
@@ -137,6 +139,7 @@ def embed_at(embedder: Embedder, aligner: Aligner, *, batch: int = 64) -> EmbedA
         embedder: of crops.
         aligner: cuts the embedder's crop.
         batch: crops in one call.
+        watch: gives the pictures again and may show how far it is.
     """
 
     def embed(paths: Sequence[Path], points: F32) -> tuple[Embedded, NDArray[np.bool_]]:
@@ -151,7 +154,7 @@ def embed_at(embedder: Embedder, aligner: Aligner, *, batch: int = 64) -> EmbedA
             norms.append(np.ones(len(result), np.float32) if result.norm is None else result.norm)
             crops.clear()
 
-        for i, (path, five) in enumerate(zip(paths, points, strict=True)):
+        for i, (path, five) in enumerate(zip(watch(paths), points, strict=True)):
             try:
                 pixels = images.read(path, truncated="accept").pixels
             except InputError:

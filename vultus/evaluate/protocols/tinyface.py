@@ -7,7 +7,7 @@ trapezoid rule as in the code that was released with the set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +106,9 @@ def tinyface(
     return Report("tinyface", dataset, data.tier, metrics, curves, (embedded.space,), about)
 
 
-def embed_whole(embedder: Embedder, aligner: Aligner, *, batch: int = 64) -> Embed:
+def embed_whole(
+    embedder: Embedder, aligner: Aligner, *, batch: int = 64, watch: Callable[[Sequence[Path]], Iterable[Path]] = iter
+) -> Embed:
     """What `tinyface` calls where nothing is detected: the whole picture is taken for the crop.
 
     The five points are those of the ArcFace template in the smallest square around the picture, so faces that were cut
@@ -117,13 +119,14 @@ def embed_whole(embedder: Embedder, aligner: Aligner, *, batch: int = 64) -> Emb
         embedder: of crops.
         aligner: cuts the embedder's crop.
         batch: crops in one call.
+        watch: gives the pictures again and may show how far it is.
     """
 
     def embed(paths: Sequence[Path]) -> tuple[Embedded, NDArray[np.bool_]]:
         found = np.zeros(len(paths), bool)
         crops: list[U8] = []
         vectors: list[F32] = []
-        for i, path in enumerate(paths):
+        for i, path in enumerate(watch(paths)):
             try:
                 pixels = images.read(path, truncated="accept").pixels
             except InputError:
