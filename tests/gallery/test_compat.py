@@ -61,6 +61,7 @@ def test_without_registration_nothing_of_two_spaces_is_compared(tmp_path):
         for call in (
             lambda: gallery.search(probe),
             lambda: gallery.identify(probe, calibration=cross, fmr=1e-2),
+            lambda: gallery.identify(probe, calibration=cross, fpir=0.05),
             lambda: cross.decide(probe, Template(old[5], OLD), fmr=1e-2),
         ):
             with pytest.raises(SpaceMismatch, match=r"v2@bbbbbbbbbbbb.*v1@aaaaaaaaaaaa"):
@@ -72,6 +73,8 @@ def test_without_registration_nothing_of_two_spaces_is_compared(tmp_path):
         assert not cross.decide(probe, Template(old[0], OLD), fmr=1e-2).accepted
         with pytest.raises(SpaceMismatch):  # a threshold of one network is none for two
             gallery.identify(probe, calibration=calibration(OLD, compat.comparisons(old, old, who)), fmr=1e-2)
+        with pytest.raises(InputError, match="fpir: expected None"):  # its own faces are of the old network
+            gallery.identify(probe, calibration=cross, fpir=0.05)
         with pytest.raises(SpaceMismatch):  # enrolling stays in one space
             gallery.enroll("Eve", new[who == 9], None, None, NEW)
         assert compat.withdraw(NEW, OLD)

@@ -23,6 +23,7 @@ from vultus.gallery._keeping import Keeping
 from vultus.gallery._roster import Current, Roster, same_space
 from vultus.gallery._unknowns import Clustering
 from vultus.gallery.calibrate import Calibration
+from vultus.gallery.compat import compared
 from vultus.gallery.erase import Copies
 from vultus.gallery.records import Medium, NewFace, SecurityLevel, StoredFace
 from vultus.gallery.stores.opened import store_for
@@ -374,7 +375,7 @@ class Gallery(ByHand, Clustering, Keeping):
             where: only people whose attributes equal these.
 
         Raises:
-            SpaceMismatch: if the probe is of another space.
+            SpaceMismatch: if the probe is of another space, and no registered pair (`vultus.gallery.compat`).
             InputError: if k is below 1.
         """
         return _identify.search(self._people(), probe, k, where)
@@ -399,19 +400,24 @@ class Gallery(ByHand, Clustering, Keeping):
 
         Args:
             probe: vector with its space and, if known, its quality.
-            calibration: gives the threshold; of the same space.
+            calibration: gives the threshold; of the same space, or of the registered pair (`vultus.gallery.compat`).
             fmr: false match rate of one comparison.
             fpir: share of searches with a stranger that may name somebody; takes the place of `fmr`.
             min_quality: abstain below it; None means the house's.
             where: only people whose attributes equal these.
 
         Raises:
-            SpaceMismatch: if spaces differ.
-            InputError: if the calibration cannot support that rate.
+            SpaceMismatch: if spaces differ and are no registered pair.
+            InputError: if the calibration cannot support that rate, or `fpir` is asked for a probe of another space:
+                this gallery's own faces say nothing about scores of two networks.
         """
         roster = self._people()
         strict = None
         if fpir is not None:
+            if len(roster) and isinstance(probe, Template) and compared(probe.space, str(roster.space)) != probe.space:
+                raise InputError(
+                    f"fpir: expected None for a probe of {probe.space} in {roster.space}: choose a small fmr"
+                )
             fmr = thresholds.fmr_for_fpir(fpir, len(roster))
             strict = thresholds.threshold_for_fpir(self._own_scores(), fpir)
         return _identify.identify(roster, probe, calibration, _identify.Level(fmr, strict, min_quality, where))
