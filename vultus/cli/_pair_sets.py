@@ -60,9 +60,8 @@ def measured(
     from vultus.io.datasets.lfw_family import FAMILY, read_set
 
     learners = {name: lambda name=name: catalogue.load(name) for name in args.learn}
-    leaks = "state" if args.leaking else "refuse"
     if Path(args.where).suffix.lower() == ".bin":
-        pairs, embed, judging = _bin(args, pipe, leaks)
+        pairs, embed, judging = _bin(args, pipe)
     elif args.set is None:
         raise InputError(f"--set: expected which set {args.where} is (one of {', '.join(FAMILY)}), got none")
     else:
@@ -72,7 +71,7 @@ def measured(
         judging = Judging(
             title=member.title if member else args.set,
             # where nobody knows whether folds share people, it is counted and said
-            leaks=leaks if member and member.disjoint else "state",
+            leaks="refuse" if member and member.disjoint and not args.leaking else "state",
             held_out=args.set == "lfw-view1",
             flip=_flip(pipe.parts.embedder),
             unsure=member.unsure if member else "",
@@ -81,7 +80,7 @@ def measured(
     return "pairs", report, _pictures(pairs, report) if args.out else {}
 
 
-def _bin(args: argparse.Namespace, pipe: Pipeline, leaks: str) -> tuple[Any, Any, Any]:
+def _bin(args: argparse.Namespace, pipe: Pipeline) -> tuple[Any, Any, Any]:
     """The set of a .bin, what embeds its pictures, and how it is judged."""
     from vultus import catalogue
     from vultus.evaluate.protocols.lfw_family import Judging, aligned_embed
@@ -98,7 +97,7 @@ def _bin(args: argparse.Namespace, pipe: Pipeline, leaks: str) -> tuple[Any, Any
     title = FAMILY[args.set].title if args.set in FAMILY else source.name
     judging = Judging(
         title=title,
-        leaks=leaks if args.set in FAMILY and FAMILY[args.set].disjoint else "state",
+        leaks="state",  # its folds are runs of the file, whatever the publication says of folds
         flip=_flip(pipe.parts.embedder),
         faces="aligned by whoever made the file; the five points are taken from the ArcFace template",
         unsure="how its pictures were aligned, and its folds: ten runs of equal length, as InsightFace cuts them",

@@ -27,7 +27,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from vultus.errors import InputError
+from vultus.errors import InputError, StoreError
 from vultus.io.datasets import _listed
 from vultus.io.datasets._listed import AGED, NUMBERED, TWICE_NUMBERED, Naming
 from vultus.io.datasets.pairs import cross_lfw_pairs, lfw_pairs
@@ -313,8 +313,12 @@ def _flagged(path: Path, root: Path, naming: Naming[str], name: str, license: st
 
 
 def _listing(root: Path, member: Member) -> Path:
+    try:
+        folders = (root, *sorted(f for f in root.iterdir() if f.is_dir()))
+    except OSError as error:
+        raise StoreError(f"{root}: cannot be listed: {error.strerror}: check its permissions") from error
     for name in member.lists:
-        for folder in (root, *sorted(f for f in root.iterdir() if f.is_dir())):
+        for folder in folders:
             if (folder / name).is_file():
                 return folder / name
     raise InputError(f"{root}: expected the list {' or '.join(member.lists)} there, got none; say where it lies")
