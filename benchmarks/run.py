@@ -18,7 +18,7 @@ from benchmarks import schema
 
 __all__ = ["SUITES", "main"]
 
-SUITES = ("import_time", "cold_start", "pipeline", "search", "roc")
+SUITES = ("import_time", "cold_start", "pipeline", "search", "roc", "train_step")
 RESULTS = Path(__file__).parent / "results"
 
 

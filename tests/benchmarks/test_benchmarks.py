@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks import agreement, floor, machine, pipeline, population, run, schema
+from benchmarks import agreement, floor, machine, pipeline, population, run, schema, train_step, train_step_worker
+from vultus import catalogue
+from vultus.train.centers import ClassCenters
 
 RESULTS = Path(schema.__file__).parent / "results"
 
@@ -217,3 +220,38 @@ def test_the_roc_suite_counts_what_scikit_learn_sorts(tmp_path):
     assert list(rates["vultus exact"]) == ["0.1", "0.01"]  # at 0.001 fewer than 30 errors are expected
     both = rates["vultus exact"], rates["scikit-learn"]
     assert all(one <= other for one, other in zip(*(rate.values() for rate in both), strict=True))
+
+
+def test_the_training_suite_compares_one_loss_and_one_step():
+    order = {"system": "vultus", "classes": 20, "dim": 8, "batch": 6, "size": 32, "sample_rate": 1.0}
+    order |= {"warm_up": 1, "repeat": 3, "seed": 1}
+    centers = ClassCenters(20, 8)
+    dense = train_step_worker._Dense(20, 8)
+    with torch.no_grad():
+        dense.weight.copy_(centers.weight)
+    raw, labels = train_step_worker._rows(order, 0)
+    margin = catalogue.load("arcface.straight")
+    one, other = dense(raw, labels), centers(raw, labels, margin)
+    torch.testing.assert_close(one, other)
+    (one - other).backward()
+    torch.testing.assert_close(dense.weight.grad, -centers.rows.grad)
+    for system in ("vultus", "vultus sampled", "dense softmax", "vultus fit", "plain loop"):
+        losses: list[float] = []
+        train_step_worker.SYSTEMS[system]({**order, "sample_rate": 0.5 if "sampled" in system else 1.0})(losses.append)
+        assert len(losses) == 4
+        assert np.isfinite(losses).all()
+
+
+def test_rows_of_the_training_suite_are_held_against_the_right_ones():
+    rows = [
+        {"part": "head", "system": system, "classes": classes, "sample_rate": rate, "step_ms": {"median": ms}}
+        for system, classes, rate, ms in (
+            ("vultus", 100_000, 1.0, 100.0),
+            ("dense softmax", 100_000, 1.0, 80.0),
+            ("vultus sampled", 1_000_000, 0.1, 121.0),
+            ("metric learning", 1_000, 1.0, 5.0),
+        )
+    ]
+    train_step._compared(rows)
+    assert [row["times"] for row in rows] == [1.25, 1.0, 1.21, None]
+    assert [row["within"] for row in rows] == [True, True, False, True]

@@ -171,9 +171,7 @@ def test_a_part_or_a_gradient_that_is_none_is_named():
 
 
 def test_batches_of_a_step_count_as_one():
-    whole, parts = without_norms("class"), without_norms("class")
-    settings = {"steps": 3, "lr": 0.02, "weight_decay": 0.01}
-    one = fit(whole, Half(), Settings(**settings))
+    settings = {"steps": 3, "lr": 0.002, "weight_decay": 0.01, "clip": 0.0}  # a limit would hide a factor
 
     class Halves:
         def batches(self, start):
@@ -182,8 +180,7 @@ def test_batches_of_a_step_count_as_one():
                 for first in (0, 1):
                     yield {name: value[first::2] for name, value in batch.items()}
 
-    # AdaFace reads norms of a batch: without it the halves are exactly the whole
-    whole, parts = (Recognizer(net.backbone, classes=PEOPLE, loss=Spy()) for net in (without_norms("class"), parts))
+    whole, parts = (Recognizer(without_norms("sum").backbone, classes=PEOPLE, loss=Spy()) for _ in range(2))
     one = fit(whole, Half(), Settings(**settings))
     two = fit(parts, Halves(), Settings(**settings, accumulate=2))
     np.testing.assert_allclose(one.loss, two.loss, rtol=1e-5)
