@@ -185,15 +185,9 @@ def _templates(data: Ijb, embedded: Embedded, found: NDArray[np.bool_], weighted
     return pooled(embedded.vec, data.template[found], data.media[found], len(data.numbers), weights=weights)
 
 
-def _comparisons(data: Ijb, templates: F32, most: float, *, block: int = 1 << 17) -> Comparisons:
+def _comparisons(data: Ijb, templates: F32, most: float) -> Comparisons:
     """Scores of the pairs; of the non-mated ones the highest, twice as many as the largest rate asks for."""
-    empty: NDArray[np.bool_] = np.asarray(~templates.any(axis=1))
-    scores = np.empty(len(data.left))
-    for start in range(0, len(scores), block):
-        part = slice(start, start + block)
-        left, right = data.left[part], data.right[part]
-        likeness = np.einsum("nd,nd->n", templates[left], templates[right])
-        scores[part] = np.where(empty[left] | empty[right], UNDETECTED, np.clip(likeness, -1.0, 1.0))
+    scores = _scores(data, templates)
     same = data.same
     n_nonmated = int((~same).sum())
     if not same.any() or n_nonmated == 0:
@@ -214,6 +208,25 @@ def _comparisons(data: Ijb, templates: F32, most: float, *, block: int = 1 << 17
         n,
         _weigher(first[others], second[others], n),
     )
+
+
+def _scores(data: Ijb, templates: F32, *, block: int = 256) -> F64:
+    """Cosine of each pair, or `UNDETECTED`. The sets compare each first template with thousands of others, so the
+    products of a block of them with all templates are quicker than the pairs one by one.
+    """
+    empty: NDArray[np.bool_] = np.asarray(~templates.any(axis=1))
+    order = np.argsort(data.left, kind="stable")
+    left, right = data.left[order], data.right[order]
+    firsts, starts = np.unique(left, return_index=True)
+    scores = np.empty(len(order))
+    for k in range(0, len(firsts), block):
+        rows, start = firsts[k : k + block], starts[k]
+        stop = starts[k + block] if k + block < len(firsts) else len(order)
+        likeness = np.clip(templates[rows] @ templates.T, -1.0, 1.0)
+        likeness[empty[rows]] = UNDETECTED
+        likeness[:, empty] = UNDETECTED
+        scores[order[start:stop]] = likeness[np.searchsorted(rows, left[start:stop]), right[start:stop]]
+    return scores
 
 
 def _weigher(first: I64, second: I64, n: int) -> Callable[[F64], float]:
