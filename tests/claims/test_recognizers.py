@@ -44,7 +44,7 @@ def ctx(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
     pictures = Pictures(images, np.arange(40) % 8, tuple("abcdefgh"))
     found = type("Two", (), {"train": pictures, "test": pictures})
-    monkeypatch.setattr(small, "miniature", lambda ctx: found)
+    monkeypatch.setattr(small, "miniature", lambda ctx, side=56: found)
     return Context("tiny", (0, 1), 5.0, tmp_path / "steps")
 
 

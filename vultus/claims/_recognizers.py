@@ -33,7 +33,7 @@ __all__ = ["Arm", "difference", "level", "measured", "miniature", "recognized", 
 F64 = NDArray[np.float64]
 Embed = Callable[[U8], F32]
 
-_SIZE, _WIDTHS, _DIM, _BATCH = 56, (8, 16, 32, 64), 128, 64
+_WIDTHS, _DIM, _BATCH = (8, 16, 32, 64), 128, 64
 _TINY = 32, (4, 4, 8, 8), 16
 _STEPS = {"tiny": 2, "nano": 240, "mini": 3000}
 _PERSONS, _EACH = 16, 4  # of a batch for losses over pairs
@@ -52,6 +52,7 @@ class Arm:
         hook_args: of that hook.
         wrong: share of the training pictures whose label is another person's.
         degraded: share of the training pictures that are degraded; see `worse`.
+        side: of the crops, in pixels; tiny has a size of its own.
     """
 
     name: str
@@ -62,26 +63,31 @@ class Arm:
     hook_args: Mapping[str, Any] = field(default_factory=dict)
     wrong: float = 0.0
     degraded: float = 0.0
+    side: int = 56
 
 
-def miniature(ctx: Context) -> Any:
+def miniature(ctx: Context, side: int = 56) -> Any:
     """Training and test people: real ones, or at tiny a few simulated ones.
+
+    Args:
+        ctx: of the claim.
+        side: of the crops, in pixels; that of the arms.
 
     Raises:
         Refused: if the real ones are not there.
     """
     if ctx.scale == "tiny":
-        return _miniature("", str(ctx.cache / "recognizers-tiny"))
+        return _miniature("", str(ctx.cache / "recognizers-tiny"), _TINY[0])
     if ctx.data is None or not (ctx.data / "ytf_faces").is_dir():
         raise Refused("YouTube Faces: expected the folder ytf_faces in VULTUS_DATA")
-    return _miniature(str(ctx.data), "")
+    return _miniature(str(ctx.data), "", side)
 
 
 @lru_cache(maxsize=2)
-def _miniature(data: str, cache: str) -> Any:
+def _miniature(data: str, cache: str, side: int) -> Any:
     from vultus.train.miniature import sim_fr, ytf_fr
 
-    return ytf_fr(data, _SIZE) if data else sim_fr(8, 4, 7, _TINY[0], cache=cache)
+    return ytf_fr(data, side) if data else sim_fr(8, 4, 7, side, cache=cache)
 
 
 def measured(ctx: Context, arm: Arm, seed: int, ask: Callable[[Embed], dict[str, F64]]) -> dict[str, F64]:
@@ -169,8 +175,8 @@ def _trained(ctx: Context, arm: Arm, seed: int) -> tuple[Embed, float]:
     said = {**asdict(replace(arm, name="")), "seed": seed, "scale": ctx.scale, "source": _source()}
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
     path = ctx.cache / f"recognizer-{key}.npz"
-    people = miniature(ctx).train
-    recognizer = _recognizer(arm, people.classes, seed, _TINY if ctx.scale == "tiny" else (_SIZE, _WIDTHS, _DIM))
+    people = miniature(ctx, arm.side).train
+    recognizer = _recognizer(arm, people.classes, seed, _TINY if ctx.scale == "tiny" else (arm.side, _WIDTHS, _DIM))
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
             seconds = float(kept["seconds"])
@@ -241,7 +247,7 @@ def _taught(ctx: Context, arm: Arm, seed: int) -> Any:
     """The training pictures of an arm: labels that are wrong and pictures that are degraded follow from the seed alone,
     the same for every arm, and fewer are among the more.
     """
-    people = miniature(ctx).train
+    people = miniature(ctx, arm.side).train
     images, labels = people.images, people.labels.copy()
     if arm.wrong:
         rng = ctx.rng("wrong labels", seed)
