@@ -83,6 +83,8 @@ def test_the_report_is_whole(tmp_path):
     assert report.dataset == "made-up people: 2 people enrolled, 4 mated and 4 non-mated probes"
     report_page.write(report, tmp_path)
     assert report_page.read(tmp_path).to_dict() == json.loads(json.dumps(report.to_dict()))
+    page = (tmp_path / "report.html").read_text()
+    assert all(words in page for words in ("DIR at FAR 5e-1", "FNIR at FPIR 5e-1", "Rank 1"))
     again = open_set(data, split, embed, fars=(0.5,), n_boot=20)
     assert again.metrics["open.dir_at_far_5e-1"].to_dict() == report.metrics["open.dir_at_far_5e-1"].to_dict()
 
