@@ -7,8 +7,10 @@ import pytest
 
 from tests.io.datasets.frames import write_frames
 from vultus.errors import InputError
+from vultus.io import images
 from vultus.ops import warp
 from vultus.train.miniature import compared, lfw_fr, plausible, sim_fr, training_people, ytf_fr
+from vultus.types import Detections
 
 
 def check(mini):
@@ -41,8 +43,9 @@ def test_points_that_cannot_be_right_are_left_out(tmp_path):
     points = frames.points68.copy()
     assert plausible(frames).all()
     points[0, [48, 54]] = points[0, [54, 48]]  # the mouth the wrong way round
-    points[1, :, 1] += 60  # moved out of the picture
+    points[1, :, 0] += 112 - frames.points5[1, :, 0].max()  # moved out of the picture, which is 104 wide and 128 high
     points[2] = points[2, :, ::-1]  # x and y exchanged
+    points[3, :, 1] += 120 - frames.points5[3, :, 1].max()  # beside the face, which nobody can see from points alone
     wrong = VideoFrames(frames.dataset, frames.videos, points, frames.hw)
     assert plausible(wrong).tolist() == [False, False, False, True]
 
@@ -95,3 +98,54 @@ def test_lfw_names_nobody_who_is_trained_on(data_dir):
     assert not trained & {lfw.test.names[k] for k in lfw.test.labels}
     assert np.array_equal(lfw.same, lfw.test.labels[lfw.left] == lfw.test.labels[lfw.right])
     assert set(lfw.folds.tolist()) == set(range(10))
+
+
+class FindsOneSide:
+    """A detector that sees two faces in a picture, one of them in the middle, and none in a dark one."""
+
+    def detect(self, images, *, min_score=None, max_faces=None):
+        middle = (np.array(warp.TEMPLATES["arcface112"]) - 56) * 0.4 + (50, 55)
+        found = []
+        for image in images:
+            points = (
+                np.stack([np.add(middle, (60, 0)), middle]).astype(np.float32)
+                if image.mean() > 10
+                else np.zeros((0, 5, 2))
+            )
+            boxes = np.concatenate([points.min(1) - 9, points.max(1) + 9], axis=1) if len(points) else np.zeros((0, 4))
+            found.append(Detections(boxes, np.full(len(points), 0.9), points))
+        return found
+
+
+def an_imitation_of_lfw(root):
+    """Four people of whom one is trained on, two pictures each of 100 x 100; the second of the last is dark."""
+    write_frames(root / "ytf_faces", people=3, videos=(1, 4), frames=1)
+    known = training_people([f"Person_{k:03d}" for k in range(3)])[0]
+    for person in (known, "Ann_A", "Bob_B", "Cy_C"):
+        (root / "lfw_deepfunneled" / person).mkdir(parents=True)
+        for k in (1, 2):
+            dark = person == "Cy_C" and k == 2
+            pixels = np.full((100, 100, 3), 0 if dark else 90, np.uint8)
+            images.write(root / "lfw_deepfunneled" / person / f"{person}_{k:04d}.png", pixels)
+    lines = ["2\t2", f"{known}\t1\t2", "Ann_A\t1\t2", f"{known}\t1\tAnn_A\t1", "Ann_A\t2\tBob_B\t1"]
+    lines += ["Bob_B\t1\t2", "Cy_C\t1\t2", "Cy_C\t2\tAnn_A\t1", f"Bob_B\t2\t{known}\t2"]
+    (root / "lfw_meta").mkdir()
+    (root / "lfw_meta" / "pairs.txt").write_text("\n".join(lines))
+    return known
+
+
+def test_lfw_without_the_people_who_are_trained_on(tmp_path):
+    known = an_imitation_of_lfw(tmp_path)
+    mini = lfw_fr(tmp_path, size=56)
+    assert (len(mini.train), len(mini.left), mini.same.tolist()) == (0, 5, [True, False, True, True, False])
+    assert mini.folds.tolist() == [0, 0, 1, 1, 1]
+    assert known not in {mini.test.names[k] for k in mini.test.labels}
+    assert np.array_equal(mini.same, mini.test.labels[mini.left] == mini.test.labels[mini.right])
+    assert mini.left_out == ("3 of 8 pairs, which name one of the 2 people trained on",)
+    seen = lfw_fr(tmp_path, size=56, detector=FindsOneSide())
+    goal = warp.template("arcface112", (56, 56))
+    near = np.abs(seen.test.points - goal).max((1, 2)) < 0.01
+    assert near.sum() == len(seen.test) - 1
+    assert (seen.test.images[near][:, 28, 28] == 90).all()  # the other face is partly outside
+    assert np.abs(mini.test.points - goal).max() < 4
+    assert seen.left_out[1].startswith("nothing for want of a face: 1 of 6")
