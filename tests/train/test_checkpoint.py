@@ -112,15 +112,17 @@ def test_a_checkpoint_of_another_run_is_refused_by_the_first_difference(whole):
     folder, _ = whole("sgd")
     with pytest.raises(InputError, match=r"settings, lr: expected 0.3, the checkpoint has 0.2: go on with that"):
         train(folder, "sgd", resume=True, lr=0.3)
+    with pytest.raises(InputError, match=r"hooks, with a state: expected \[\], the checkpoint has \['hook 0 Noisy'\]"):
+        fit(recognizer("adaface"), Drawn(), settings_of("sgd"), out=folder, resume=True)
     other = recognizer("adaface", sample_rate=0.5)
     with pytest.raises(InputError, match=r"about, centers: expected 6, sample_rate=0.5.*has 6, sample_rate=1.0"):
-        fit(other, Drawn(), settings_of("sgd"), out=folder, resume=True)
+        fit(other, Drawn(), settings_of("sgd"), out=folder, hooks=[Noisy()], resume=True)
     other = recognizer("adaface")
     other.backbone.conv1 = other.backbone.layer1[0].conv1
     with pytest.raises(
         InputError, match=r"network, backbone.conv1.weight: expected \[4, 4, 3, 3\], the checkpoint has"
     ):
-        fit(other, Drawn(), settings_of("sgd"), out=folder, resume=True)
+        fit(other, Drawn(), settings_of("sgd"), out=folder, hooks=[Noisy()], resume=True)
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_two_are_refused(whole, tmp_path):

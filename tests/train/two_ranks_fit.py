@@ -68,10 +68,13 @@ def recognizer(kind: str) -> Recognizer:
         "sfnet.tiny", input_hw=(SIZE, SIZE), dim=16, generator=torch.Generator().manual_seed(1)
     )  # no batch norms, so that two halves are one whole
     needs = {"classes": PEOPLE} if loss == "sphereface2" else {"scale": 8.0}
+    judge = catalogue.load(loss, **needs)
+    if loss == "sphereface2":
+        judge.bias.data.zero_()  # where it has a slope: what only one rank adds to it would show
     return Recognizer(
         net,
         classes=PEOPLE,
-        loss=catalogue.load(loss, **needs),
+        loss=judge,
         pair=None if pair is None else catalogue.load(pair),
     )
 

@@ -95,9 +95,8 @@ def load(run: Run) -> None:
     if mine.exists():  # with more ranks than before, the others start from the seed
         own = _tensors(mine)
         restore(_part(own, "random/"), torch.device(run.settings.device))
-        for number, hook in enumerate(run.hooks):
-            if hasattr(hook, "load"):
-                hook.load(_part(own, f"hook{number}/"))
+        for name, hook in _hooks(run).items():
+            hook.load(_part(own, name))
 
 
 def found(out: Path) -> tuple[dict[str, Any], Path | None]:
@@ -207,9 +206,7 @@ def _own(run: Run, device: torch.device) -> dict[str, Tensor]:
     parts = {"random/": random_states(device)}
     if hasattr(run.trainable, "shard"):
         parts["shard/"] = run.trainable.shard()
-    for number, hook in enumerate(run.hooks):
-        if hasattr(hook, "state"):
-            parts[f"hook{number}/"] = hook.state()
+    parts |= {name: hook.state() for name, hook in _hooks(run).items()}
     return {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
 
 
@@ -254,11 +251,18 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
+def _hooks(run: Run) -> dict[str, Any]:
+    """Hooks that have a state, by the prefix of their tensors."""
+    found = [hook for hook in run.hooks if hasattr(hook, "state")]
+    return {f"hook {number} {type(hook).__name__}/": hook for number, hook in enumerate(found)}
+
+
 def _settings(run: Run) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     about = run.trainable.about() if hasattr(run.trainable, "about") else {}
     kept = {name: value for name, value in asdict(run.settings).items() if name not in _FREE}
-    words: dict[str, Any] = json.loads(json.dumps({"settings": kept, "about": about}))
+    hooks = {"with a state": [name.rstrip("/") for name in _hooks(run)]}
+    words: dict[str, Any] = json.loads(json.dumps({"settings": kept, "about": about, "hooks": hooks}))
     return words
 
 
