@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.gallery.test_compat import OLD, two_networks
 from vultus import catalogue, open_gallery
-from vultus.errors import InputError, SpaceMismatch, UnknownMethod, VultusError
-from vultus.gallery import Gallery
+from vultus.errors import InputError, SpaceMismatch, StoreError, UnknownMethod, VultusError
+from vultus.gallery import Gallery, calibrate, compat
 from vultus.io import images as io_images
 from vultus.pipeline import Encoded, Pipeline
 from vultus.pipeline._enroll import people_folders
@@ -97,6 +98,37 @@ def test_another_space_is_refused_even_where_no_face_is(models_home, gallery) ->
             call(BLANK, gallery)
     with pytest.raises(SpaceMismatch, match="other@"):
         pipe.enroll("Ann", [BLANK], gallery)
+
+
+@pytest.mark.models
+def test_a_registered_pair_is_looked_up_and_never_enrolled(models_home, gallery) -> None:
+    """An old network's gallery, a new network's probe: with its own calibration, once it is registered."""
+    pipe, (old, new, who) = Pipeline(), two_networks()
+    gallery.enroll("Ada", old[who == 1], None, None, OLD)
+    seen = Encoded(
+        "x.jpg", "", (9, 9), Detections([[0, 0, 5, 5]], [0.9]), Embedded(new[5:6], pipe.space), np.ones(1, np.float32)
+    )
+    with pytest.raises(SpaceMismatch):
+        pipe.identify(seen, gallery, fmr=1e-2)
+    rng = np.random.default_rng(0)
+    pair = compat.measure(old, new, who, spaces=(OLD, pipe.space), dataset="drawn", rng=rng)
+    compat.register(pair)
+    try:
+        with pytest.raises(StoreError, match="no calibration"):
+            pipe.check(gallery, 1e-2)
+        origin = calibrate.Origin(pair.space, "by hand", "drawn people", "sim")
+        calibrate.save(calibrate.fit(compat.comparisons(old, new, who), origin, rng=rng, n_boot=20))
+        pipe.check(gallery, 1e-2)
+        (decision,) = pipe.identify(seen, gallery, fmr=1e-2)
+        assert decision.accepted
+        assert decision.match.name == pipe.search(seen, gallery)[0][0].name == "Ada"
+        assert "drawn people" in decision.calibration
+        assert "so the rate is an estimate" in decision.calibration
+        for call in (pipe.check, lambda gallery: pipe.enroll("Ada", [BLANK], gallery)):
+            with pytest.raises(SpaceMismatch, match="v1@"):
+                call(gallery)
+    finally:
+        compat.withdraw(pipe.space, OLD)
 
 
 @pytest.mark.models

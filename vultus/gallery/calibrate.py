@@ -252,6 +252,11 @@ def load(space: str, *, home: Path | None = None) -> Calibration:
     own = _own(space, home)
     if own.is_file():
         return _for(space, read(own), own)
+    if "^" in space:
+        raise StoreError(
+            f"no calibration for {space}: nobody has measured what scores of this pair of networks mean; fit one on "
+            "vultus.gallery.compat.comparisons, with this as its space, and save it"
+        )
     packaged = _PACKAGED / f"{space.partition('@')[0]}.json"
     if packaged.is_file():
         return _for(space, read(packaged), packaged)

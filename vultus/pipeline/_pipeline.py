@@ -14,6 +14,7 @@ import numpy as np
 
 from vultus.errors import InputError, SpaceMismatch, UnknownMethod, VultusError
 from vultus.gallery import Gallery, calibrate
+from vultus.gallery.compat import compared
 from vultus.gallery.migrate import Progress
 from vultus.gallery.records import Cluster
 from vultus.io import images as io_images
@@ -258,16 +259,18 @@ class Pipeline:
 
         Returns one decision per face, in the order of the detections; `match` is the person named.
         """
-        self.check(gallery)
-        calibration = self.calibration
+        calibration = self._deciding(gallery)
         calibration.threshold(fmr if fpir is None else gallery.fmr_for_fpir(fpir))  # also for a picture without faces
         encoded = self._encoded(picture)
-        templates = [encoded.template(i) for i in range(len(encoded))]
-        return [self.noted(gallery.identify(t, fmr=fmr, fpir=fpir, calibration=calibration)) for t in templates]
+        found = [
+            gallery.identify(encoded.template(i), fmr=fmr, fpir=fpir, calibration=calibration)
+            for i in range(len(encoded))
+        ]
+        return [self.noted(decision, calibration) for decision in found]
 
     def search(self, picture: Picture | Encoded, gallery: Gallery, *, k: int = 5) -> list[list[Match]]:
         """The k most similar people of the gallery for every face of a picture, without a decision."""
-        self.check(gallery)
+        self._comparable(gallery)
         encoded = self._encoded(picture)
         return [gallery.search(encoded.template(i), k=k) for i in range(len(encoded))]
 
@@ -310,16 +313,26 @@ class Pipeline:
 
         Raises:
             InputError: if it is no gallery, or the calibration cannot support that rate.
-            SpaceMismatch: if the gallery holds vectors of another embedder.
+            SpaceMismatch: if the gallery holds vectors of another embedder. Where decisions are to come, a pair that is
+                registered (`vultus.gallery.compat`) is none.
             StoreError: if the gallery cannot be read, or this embedder has no calibration.
         """
+        if fmr is not None:
+            self._deciding(gallery).threshold(fmr)
+        elif self._comparable(gallery) != self.space:
+            raise SpaceMismatch(self.space, str(gallery.space))
+
+    def _comparable(self, gallery: Gallery) -> str:
+        """In which space this pipeline's vectors and the gallery's are compared: the one, or that of their pair."""
         if not isinstance(gallery, Gallery):
             raise InputError(f"gallery: expected what vultus.open_gallery returns, got {type(gallery).__name__}")
         space = self.space  # before the file is opened: without weights no empty gallery is made
-        if gallery.space not in (None, space):
-            raise SpaceMismatch(space, str(gallery.space))
-        if fmr is not None:
-            self.calibration.threshold(fmr)
+        return compared(space, gallery.space or space)
+
+    def _deciding(self, gallery: Gallery) -> calibrate.Calibration:
+        """What turns the scores of this gallery into error rates."""
+        space = self._comparable(gallery)
+        return self.calibration if space == self.space else calibrate.load(space)
 
     def _encoded(self, picture: Picture | Encoded) -> Encoded:
         return picture if isinstance(picture, Encoded) else self._single.encode([self._read(picture)])[0]
@@ -335,9 +348,9 @@ class Pipeline:
         except VultusError as error:
             return error.with_traceback(None)
 
-    def noted(self, decision: Decision) -> Decision:
+    def noted(self, decision: Decision, calibration: calibrate.Calibration | None = None) -> Decision:
         """Say so when scores were measured on faces aligned in another way: the rate is then an estimate."""
-        if self.calibration.origin.alignment == self.alignment:
+        if (calibration or self.calibration).origin.alignment == self.alignment:
             return decision
         note = f"{decision.calibration}; this pipeline aligns by {self.alignment}, so the rate is an estimate"
         return replace(decision, calibration=note)
