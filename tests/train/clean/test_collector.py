@@ -122,6 +122,42 @@ def test_a_portrait_with_several_faces_is_of_the_largest():
     assert [(a.path, a.face) for a in report.kept()] == [("ann", 1), ("x", 0)]
 
 
+def test_a_portrait_is_its_person_s_alone():
+    between = unit([1, 1, 0, 0])
+    people = {"ann1": "Ann", "ann2": "Ann", "bob": "Bob"}
+    leaves = [
+        Leaf("p1", ("Ann", "Bob"), [between, CYD], "ann1"),  # like Bob, but said to be Ann; and somebody by her side
+        Leaf("p2", ("Ann",), [CYD], "ann2"),
+        Leaf("bob", ("Bob",), [BOB], "bob"),
+        Leaf("another portrait", ("Bob",), [ANN], "bob"),  # the first counts
+    ]
+    report = collected(leaves, people=people)
+    boxes = np.array([[0, 0, 9, 9], [10, 0, 12, 2]], np.float32)
+    again = collected([Leaf("p1", ("Ann", "Bob"), [between, CYD], "ann1", boxes=boxes), *leaves[1:]], people=people)
+    for made in (report, again):
+        assert [(a.path, a.face, a.subject) for a in made.kept()] == [
+            ("p1", 0, "ann1"), ("p2", 0, "ann2"), ("bob", 0, "bob"),
+        ]  # fmt: skip
+    assert lines(report)[("p1", "bob")][0] == "reject"
+    assert lines(report)[("another portrait", "bob")][0] == "reject"
+
+
+def test_a_name_that_stands_there_twice_is_one_claim():
+    report = collected([*PORTRAITS, Leaf("two", ("Bob", "Bob"), [unit([0, 1, 0.5, 0]), BOB, unit([0.5, 1, 0, 0])])])
+    assert [(a.face, a.action) for a in report.actions if a.path == "two"] == [(1, "keep")]
+    none = collected([*PORTRAITS, Leaf("none", ("Bob", "Bob"), [ANN])])
+    assert len([a for a in none.actions if a.path == "none"]) == 1
+
+
+def test_pages_with_one_name_are_believed_before_those_with_two():
+    """A face between Ann and Bob is Bob's once Bob is known better; asked about at once, it would be Ann's."""
+    face, other = unit([1.05, 1, 0, 0]), unit([0.75, 1, 0, 0])
+    leaves = [*PORTRAITS[:2], Leaf("both", ("Ann", "Bob"), [face]), Leaf("Bob", ("Bob",), [other])]
+    assert face @ ANN > face @ BOB
+    assert face @ unit(BOB + other) > face @ ANN
+    assert lines(collected(leaves))[("both", "Bob")][0] == "keep"
+
+
 def test_pictures_that_are_there_again_are_dropped_and_the_larger_face_is_kept():
     large = np.array([[0, 0, 16, 16]], np.float32)
     leaves = [

@@ -20,6 +20,7 @@ def test_the_face_that_most_agree_on():
     assert agreed_face(np.array([b, a, near]), 0.7, at_least=1) == 1
     assert agreed_face(np.array([a, b, [0.0, 0, 1]]), 0.5) == -1
     assert agreed_face(np.zeros((0, 3)), 0.5) == -1
+    assert agreed_face(np.array([a, [0.5, 0.75**0.5, 0.0]]), 0.5, at_least=1) == -1  # at the bar is not above it
 
 
 def test_tags_one_to_one_and_none_below_the_bar():

@@ -197,7 +197,7 @@ class _Run:
 
     def _tag(self, *, only_simple: bool) -> None:
         for i, sheet in enumerate(self.sheets):
-            simple = len(sheet.tags) <= 1 and len(sheet.vectors) == 1
+            simple = len(sheet.tags) == 1 and len(sheet.vectors) == 1
             if len(sheet.vectors) and (simple or not only_simple):
                 self.given[i] = self._tagged(i, sheet)
 
@@ -211,7 +211,7 @@ class _Run:
             given[key] = (face, float(sheet.vectors[face] @ self.models[key]))
             free.remove(face)
         wanted = [
-            [k for k in self.named.get(tag, []) if k in self.models and k not in given]
+            [k for k in self.named.get(tag, []) if k in self.models]
             for tag in sheet.tags
             if key is None or not given or self.people[key] != tag
         ]
