@@ -249,6 +249,17 @@ def test_the_recognizer_by_hand():
     )
 
 
+def test_pictures_are_normalized_inside():
+    net, seen = recognizer(), []
+    net.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    levels = torch.tensor((0.0, 0.5, 1.0)).repeat_interleave(4)
+    batch = {"image": levels[:, None, None, None].expand(12, 3, SIZE, SIZE), "label": torch.arange(12) % PEOPLE}
+    net.loss(batch, 0)
+    net.embed(np.full((1, SIZE, SIZE, 3), 255, np.uint8))
+    assert [float(seen[0][row].unique()) for row in (0, 4, 8)] == [-1.0, 0.0, 1.0]
+    assert float(seen[1].unique()) == 1.0
+
+
 def test_embed_is_in_evaluation_mode_and_takes_any_size():
     net = recognizer()
     fit(net, Drawn(), Settings(steps=3))
