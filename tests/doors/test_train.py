@@ -178,6 +178,17 @@ def test_ctrl_c_says_how_to_go_on(vultus, simulated, tmp_path):
     assert said.document["results"]["sim_fr"]["eer"]["n"] == 4
 
 
+def test_what_was_killed_before_its_first_checkpoint_starts_again(vultus, simulated, trained, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("recipe.toml", "run.json"):
+        (run / name).write_bytes((trained / name).read_bytes())
+    said = vultus("train", "--resume", "--out", run, "--json")
+    assert said.code == 0, said.err
+    whole = json.loads((trained / "verification.json").read_text())
+    assert said.document["results"] == whole  # also with the .bin file, which the run knew
+
+
 def test_two_processes_of_torchrun_are_one_run(vultus, simulated, tmp_path):
     run = tmp_path / "run"
     words = ["train", "arcface", "--data", PEOPLE, "--out", str(run), *TINY, "--set", "data.batch=4", "--json"]
@@ -233,7 +244,7 @@ def test_a_folder_of_people_is_trained_on_and_measured_on(vultus, tmp_path):
         (("arcface", "--data", "sim", "--out", "x", "--threads", "0"), 3, "threads: expected a whole number from 1"),
         (("--resume", "--out", "x"), 3, "expected the folder of a run"),
         (("--resume", "--out", "people"), 3, "expected the folder of a run"),
-        (("arcface", "--resume", "--data", PEOPLE, "--out", "x", *TINY), 3, "resume: expected the folder of a run"),
+        (("arcface", "--resume", "--data", PEOPLE, "--out", "x", *TINY), 3, "expected the folder of a run"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(vultus, simulated, tmp_path, monkeypatch, words, code, said):

@@ -76,9 +76,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         done = _watched(_job(args, launch))
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(
-            f"{stop or 'stopped'}; go on with `vultus train --resume --out {shlex.quote(args.out)}`"
-        ) from stop
+        if not (Path(args.out or "") / launch.RUN).is_file():
+            raise  # it had not begun
+        again = f"go on with `vultus train --resume --out {shlex.quote(args.out)}`"
+        raise KeyboardInterrupt(f"{stop or 'stopped'}; {again}") from stop
     if _first():
         _tell(args, done)
     return 0

@@ -13,7 +13,7 @@ from typing import Any
 from vultus.errors import InputError, MissingExtra, StoreError
 from vultus.io.files import read_bytes
 from vultus.train import config
-from vultus.train.launch import RESULTS, Job, refuse_taken, train
+from vultus.train.launch import RESULTS, RUN, Job, refuse_taken, train
 
 __all__ = ["train_on_ray"]
 
@@ -101,7 +101,7 @@ def _worker(settings: dict[str, Any]) -> None:
     cores = os.environ.get("OMP_NUM_THREADS", "")
     torch.set_num_threads(int(cores) if cores.isdecimal() and int(cores) else 1)
     job = Job(**{**settings, "out": Path(settings["out"]), "verify": tuple(settings["verify"])})
-    begun = (job.out / "checkpoint").is_dir()  # by a worker that was lost
+    begun = (job.out / RUN).is_file()  # by a worker that was lost
     device = str(ray.train.torch.get_device()) if job.device.startswith("cuda") else job.device
     train(replace(job, device=device, resume=job.resume or begun))
 

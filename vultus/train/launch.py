@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from vultus import __version__
 from vultus.errors import InputError, StoreError
 from vultus.io.files import read_bytes, write_bytes
 from vultus.io.tensors import unpack
-from vultus.train import config
+from vultus.train import checkpoint, config
 from vultus.train._ranks import Ranks, ranks_of
 from vultus.train.export import Exported, card_of, export
 from vultus.train.loops.supervised import fit
@@ -52,6 +52,7 @@ __all__ = [
 
 RUN, RESULTS, WEIGHTS = "run.json", "verification.json", "model.safetensors"
 _FORMAT = "vultus-run-1"
+_SAVE = 50  # steps between checkpoints, at least, where the recipe names none
 _MAX_RUN, _MAX_WEIGHTS = 1 << 20, 1 << 34
 
 
@@ -139,8 +140,11 @@ def train(
         KeyboardInterrupt: interrupted; the step was finished and saved.
     """
     recipe = config.read(job.recipe, job.scale, job.set)
-    if not job.resume and not ranks_of(None).rank:  # before the others are met: the first makes the folder afterwards
+    if job.resume:
+        _noted(job.out)
+    elif not ranks_of(None).rank:  # before the others are met: the first makes the folder afterwards
         refuse_taken(job.out)
+    resume = job.resume and checkpoint.found(job.out)[1] is not None  # killed before the first one: from the start
     with from_environment(job.device) as (ranks, device):
         device_of(device)  # what is not there is said before anything is read
         with _one_first(ranks):
@@ -149,6 +153,8 @@ def train(
         hooks = [*config.hooks(recipe), Verification(sets)]
         feed = config.feed(recipe, data.source, ranks=(ranks.rank, ranks.size))
         settings = config.settings(recipe, len(feed), device=device)
+        if not settings.save_every:  # what was killed loses a tenth at most
+            settings = replace(settings, save_every=max(_SAVE, settings.steps // 10))
         recognizer = config.build_trainable(recipe, data.classes)
         parameters = sum(one.numel() for one in recognizer.backbone.parameters())
         plan = Plan(
@@ -164,7 +170,7 @@ def train(
         if ranks.rank == 0 and not job.resume:
             _note(job, recipe, data)
         hooks += begin(plan) if begin is not None else ()
-        history = fit(recognizer, feed, settings, out=job.out, hooks=hooks, progress=progress, resume=job.resume)
+        history = fit(recognizer, feed, settings, out=job.out, hooks=hooks, progress=progress, resume=resume)
         results: dict[str, Mapping[str, Metric]] = {}
         if ranks.rank == 0:
             rng = np.random.default_rng(settings.seed)

@@ -25,9 +25,8 @@ def device_of(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device: expected one that is here, got {name!r}: {str(error).splitlines()[0]}; use 'cpu' if meant"
-        ) from error
+        why = str(error).splitlines()[0].split(". ")[0]
+        raise InputError(f"device: expected one that is here, got {name!r}: {why}; use 'cpu' if meant") from error
     return device
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vultus.errors import InputError
+from vultus.sim import faces
 from vultus.train.data import Pictures, Source
 from vultus.train.miniature import sim_fr, ytf_fr
 from vultus.train.stored import Stored, open_source
@@ -64,7 +65,8 @@ def training_set(name: str, size_hw: tuple[int, int], *, cache: Path | None = No
     found = re.fullmatch(r"sim(?::(\d+)x(\d+))?", name)
     if found is not None:
         people, each = int(found[1] or SIM_PEOPLE), int(found[2] or SIM_PICTURES)
-        small = sim_fr(people, each, max(2, people // 2), _square(name, size_hw), cache=cache or home() / "sim")
+        others = min(max(2, people // 2), len(faces.people("test")))
+        small = sim_fr(people, each, others, _square(name, size_hw), cache=cache or home() / "sim")
     elif name.startswith("sim:"):
         raise InputError(f"--data: expected sim:PEOPLExPICTURES such as sim:{SIM_PEOPLE}x{SIM_PICTURES}, got {name!r}")
     elif _is_ytf(_there("--data", name)):
