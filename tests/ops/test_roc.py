@@ -309,3 +309,18 @@ def test_counts_of_a_histogram_are_a_copy():
     assert counts.tolist() == [1, 2, 0, 1]
     counts[:] = 9
     assert histogram.counts.tolist() == [1, 2, 0, 1]
+
+
+def test_best_threshold_by_hand_and_on_a_grid():
+    """Midpoints: .5 parts .2 .4 from .6 .8. A grid is tried in its order and the first of equally good ones taken."""
+    scores, same = [0.6, 0.2, 0.8, 0.4], [True, False, True, False]
+    assert roc.best_threshold(scores, same) == 0.5
+    assert roc.best_threshold(scores, same, grid=[0.9, 0.55, 0.45]) == 0.55
+    assert roc.best_threshold(scores, same, grid=[0.45, 0.55]) == 0.45
+    assert roc.best_threshold(scores, same, grid=[0.6]) == 0.6  # a score at the threshold is accepted
+    assert roc.DISTANCE_GRID[0] == 1
+    assert roc.DISTANCE_GRID[100] == pytest.approx(0.5)  # squared distance 1 of unit vectors is a cosine of .5
+    with pytest.raises(InputError, match="both classes"):
+        roc.best_threshold([0.1, 0.2], [True, True])
+    with pytest.raises(InputError, match="grid"):
+        roc.best_threshold(scores, same, grid=[])
