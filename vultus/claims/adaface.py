@@ -9,8 +9,7 @@ is CosFace's, which is AdaFace without any quality; ArcFace has m 0.5; all have 
 
 Expected: AdaFace recognizes 0.02 more of the poor pictures (mean of poor against good and poor against poor) than
 CosFace, with good against good within 0.02 of it. Refuted: the interval of the gain reaches below 0, or it is under
-0.02. In `extra`: how the norm of the vector goes with quality, as the rank correlation of the norm with the good or
-poor state of the picture; expected above 0.
+0.02. How the length of a vector goes with quality is not measured here.
 """
 
 from __future__ import annotations
