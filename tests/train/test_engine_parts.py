@@ -18,6 +18,7 @@ from vultus.errors import InputError, WeightsError
 from vultus.train.averages import Averages
 from vultus.train.loops.supervised import Settings, fit
 from vultus.train.optimizers import optimizer_of
+from vultus.train.run import Rows
 from vultus.train.schedules import rate_at
 from vultus.train.stopping import Stopper
 from vultus.train.trainable import Recognizer
@@ -82,6 +83,19 @@ def test_means_of_weights_by_hand(power):
     with averages.held(single):
         assert float(single.value) == pytest.approx(expected)
     assert float(single.value) == 1.0
+
+
+def test_rows_keep_what_each_step_had():
+    rows, given = Rows(), [{"a": 1.0}, {"a": 2.0, "b": math.inf}, {"b": 3.0}]
+    for row in given:
+        rows.append(row)
+    assert list(rows) == rows[:] == given
+    assert (rows[-1], rows[-2:], len(rows)) == (given[2], given[1:], 3)
+    with pytest.raises(IndexError):
+        rows[3]
+    np.testing.assert_array_equal(rows.columns()["b"], [np.nan, np.inf, 3.0])
+    assert list(Rows(rows.columns())) == given
+    assert list(Rows()) == []
 
 
 class Watch:

@@ -30,7 +30,7 @@ from vultus.io.tensors import pieces, unpack
 from vultus.train._ranks import told
 from vultus.train.optimizers import known, remembered
 from vultus.train.random_states import random_states, restore
-from vultus.train.run import Run
+from vultus.train.run import Rows, Run
 
 __all__ = ["found", "load", "save", "write_tensors"]
 
@@ -85,9 +85,8 @@ def load(run: Run) -> None:
     if run.averages is not None:
         run.averages.load(_part(state, "averages/"))
     run.precision.load(_part(state, "precision/"))
-    columns = {name: value.tolist() for name, value in _part(state, "rows/").items()}
     run.step, run.evals = int(about["step"]), list(about["evals"])
-    run.rows = [{name: row[i] for name, row in columns.items() if row[i] == row[i]} for i in range(run.step)]
+    run.rows = Rows({name: value.numpy() for name, value in _part(state, "rows/").items()})
     shards = getattr(run.trainable, "load_shards", None)
     if shards is not None:
         shards(_part(_tensors(folder / f"rank{rank}.safetensors"), "shard/") for rank in range(int(about["ranks"])))
@@ -190,7 +189,7 @@ def _finished(run: Run, draft: Path, final: Path, files: dict[str, Any]) -> None
 
 
 def _shared(run: Run) -> dict[str, Tensor]:
-    rows = {name: torch.from_numpy(column) for name, column in run.table().items()}
+    rows = {name: torch.from_numpy(column) for name, column in run.rows.columns().items()}
     averages = {} if run.averages is None else run.averages.tensors
     parts = {
         "weights/": run.trainable.state(),
