@@ -35,6 +35,7 @@ VERBS = {
     "keys": "who may ask the server: create, list and revoke keys",
     "calibrate": "fit the threshold to a false match rate on your own photos",
     "evaluate": "measure: lfw, detection",
+    "clean": "which pictures of a folder per person show that person, as tables",
     "train": "a recognizer of your own: train a backbone by a recipe",
     "export": "make a finished run an embedder: ONNX with a card",
     "claim": "run a claim: a method against its baseline, with an interval",

@@ -307,4 +307,5 @@ def test_vectors_of_two_spaces_are_refused():
 
 def test_a_file_is_named_from_its_root(tmp_path):
     assert FilePage(tmp_path / "a" / "b.jpg", ("Ann",), root=tmp_path).name == "a/b.jpg"
+    assert FilePage(tmp_path / "a" / "b.jpg", ("Ann",), root=tmp_path / "out").name == "../a/b.jpg"
     assert FilePage(tmp_path / "b.jpg").name == (tmp_path / "b.jpg").as_posix()

@@ -3,51 +3,20 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import vultus
-from tests.train.clean.crowd import SPACE
-from vultus.io import images
-from vultus.types import Detections, Embedded
+from tests.train.clean.crowd import Reddest, drawn, people
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/guides/collections.md").read_text("utf-8")
 
 
-class Reddest:
-    """In place of a pipeline: strips of 32 pixels are faces, and the color of a strip is the person."""
-
-    calibration = SimpleNamespace(threshold=lambda fmr: (0.5, None))
-
-    def encode(self, picture):
-        pixels = picture.pixels.astype(float)
-        faces = pixels.reshape(32, -1, 32, 3).mean(axis=(0, 2)) - pixels.min()
-        vectors = (faces / np.linalg.norm(faces, axis=1, keepdims=True)) ** 8
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        boxes = [[32.0 * k, 0, 32 * k + 32, 32] for k in range(len(faces))]
-        found = Detections(np.array(boxes, np.float32), np.ones(len(faces), np.float32))
-        return SimpleNamespace(detections=found, embedded=Embedded(vectors.astype(np.float32), SPACE))
-
-
-def drawn(path, *channels, seed):
-    rng = np.random.default_rng(seed)
-    strips = []
-    for channel in channels:
-        strip = rng.integers(0, 60, (32, 32, 3), np.uint8)
-        strip[..., channel] += 150
-        strips.append(strip)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images.write(path, np.concatenate(strips, axis=1))
-
-
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    for person, channels in {"Ann": (0, 0, 0, 0, 2), "Bo": (1, 1, 1), "Cy": (2, 1)}.items():
-        for k, channel in enumerate(channels):
-            drawn(tmp_path / "people" / person / f"{k}.png", channel, seed=10 * ord(person[0]) + k)
+    people(tmp_path / "people")
     for k, channels in enumerate(((0,), (1,), (2,), (1, 2)), 1):
         drawn(tmp_path / "archive" / f"{k:04d}.png", *channels, seed=k)
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,7 @@ user's, and so is the duty to keep to its terms, its robots.txt and the law on p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ class FilePage:
     Attributes:
         path: the picture.
         tags, portrait_of: see `Page`.
-        root: folder that the name in the report starts from, or None for the whole path.
+        root: folder that the name in the report starts from, such as that of the report; None for the path as it is.
     """
 
     path: Path
@@ -73,7 +74,7 @@ class FilePage:
     @property
     def name(self) -> str:
         """See `Page`."""
-        return (self.path if self.root is None else self.path.relative_to(self.root)).as_posix()
+        return Path(self.path if self.root is None else os.path.relpath(self.path, self.root)).as_posix()
 
     def read(self) -> Image:
         """See `Page`."""
