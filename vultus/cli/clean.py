@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=_options.place,
         required=True,
         metavar="FOLDER",
-        help="gets actions.csv, what became of every picture and why, and kept.csv, a set to train on",
+        help="gets actions.csv, what became of every picture and why, and kept.csv, those that are kept",
     )
     parser.add_argument(
         "--min-pictures",
