@@ -24,7 +24,9 @@ from vultus.cli.__main__ import main
 from vultus.io import images
 from vultus.io.datasets.insight_bin import write_insight_bin
 from vultus.io.tensors import unpack
+from vultus.pipeline import Pipeline
 from vultus.testing.pictures import drawn_crops, drawn_scene
+from vultus.types import CropSpec
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = "sim:8x4"
@@ -219,6 +221,53 @@ def test_a_folder_of_people_is_trained_on_and_measured_on(vultus, tmp_path):
     said = vultus("train", "arcface", *data, "--out", tmp_path / "b", "--verify", tmp_path / "people", "--json")
     assert said.document["results"]["people"]["eer"]["note"].startswith("12 mated and 54 non-mated pairs")
     assert said.document["tier"] == "real"
+
+
+# -- crops -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Drawn faces of two people, two photos called alike, one without a face and one that is none."""
+    folder = tmp_path_factory.mktemp("photos")
+    for k, name in enumerate(("Ann/1.png", "Ann/1.jpg", "Bo/1.png", "Bo/deep/2.png")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        images.write(folder / name, drawn_scene(np.random.default_rng(k), n=1)[0])
+    images.write(folder / "Bo/empty.png", np.full((120, 160, 3), 90, np.uint8))
+    (folder / "Ann/none.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.models
+def test_photos_become_the_crops_that_training_wants(vultus, photos, tmp_path):
+    crops = tmp_path / "crops"
+    words = ("align", photos, "--out", crops, "--size", 64, "--min-score", 0.1)
+    said = vultus(*words, "--json")
+    assert said.code == 3  # of the file that is no picture, which is named; the others are there
+    assert [Path(one["source"]).name for one in said.document["failed"]] == ["none.jpg", "empty.png"]
+    assert (said.document["crops"], said.document["known"], said.document["people"]) == (4, 0, 2)
+    made = sorted(path.relative_to(crops).as_posix() for path in crops.rglob("*.*"))
+    assert made == ["Ann/1-2.png", "Ann/1.png", "Bo/1.png", "Bo/2.png"]
+    pixels = images.read(photos / "Bo/1.png").pixels
+    points = Pipeline(min_score=0.1).detect(photos / "Bo/1.png").points
+    crop = catalogue.load("similarity5").align(pixels, points, CropSpec("arcface112", (64, 64)))[0][0]
+    np.testing.assert_array_equal(images.read(crops / "Bo/1.png").pixels, crop)
+    before = (crops / "Bo/1.png").stat().st_mtime_ns
+    again = vultus(*words)
+    assert "0 crops of 2 people, 4 were there already, 2 photos gave none" in again.out
+    assert (crops / "Bo/1.png").stat().st_mtime_ns == before
+    data = ("--data", crops, *TINY, "--set", "schedule.steps=2", "--set", "data.batch=4", "--out", tmp_path / "run")
+    assert vultus("train", "arcface", *data).code == 0
+
+
+def test_what_cannot_be_aligned_is_said_in_words(vultus, photos, tmp_path):
+    for words, said in (
+        ((photos, "--out", tmp_path / "x", "--size", 8), "--size: expected a side from 32 to 512"),
+        ((photos, "--out", photos / "crops"), "expected a folder outside"),
+        ((tmp_path / "nothing", "--out", tmp_path / "x"), "expected a folder with one folder of photos per person"),
+    ):
+        found = vultus("align", *words)
+        assert (found.code, said in found.err) == (3, True), found.err
 
 
 # -- what is wrong, in words -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import vultus
 from vultus import catalogue
 from vultus.errors import InputError, StoreError, WeightsError
 from vultus.io.tensors import unpack
+from vultus.ops.warp import template
 from vultus.testing.pictures import drawn_crops
 from vultus.train import export as exports
 
@@ -75,6 +76,14 @@ def test_the_same_weights_give_the_same_files_and_space(made, tmp_path):
     renamed = exports.export(network(), tmp_path, exports.card_of(network(), "other", method="another"))
     assert renamed.space == made.space.replace("my-run", "other")
     assert exports.export(network(1), tmp_path, made.card).space != made.space
+
+
+@pytest.mark.parametrize(("size", "name"), [((56, 56), "arcface112"), ((112, 96), "sphereface112x96")])
+def test_the_template_is_that_of_the_proportion(size, name):
+    assert exports.template_of(size) == name
+    template(name, size)  # an aligner can cut it
+    with pytest.raises(InputError, match="expected square crops"):
+        exports.template_of((96, 112))
 
 
 class Odd(nn.Module):

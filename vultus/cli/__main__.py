@@ -36,6 +36,7 @@ VERBS = {
     "calibrate": "fit the threshold to a false match rate on your own photos",
     "evaluate": "measure: lfw, detection",
     "clean": "which pictures of a folder per person show that person, as tables",
+    "align": "photos of people as the crops that training wants",
     "train": "a recognizer of your own: train a backbone by a recipe",
     "export": "make a finished run an embedder: ONNX with a card",
     "claim": "run a claim: a method against its baseline, with an interval",
@@ -79,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _Usage as error:
         return _report("Usage", str(error), USAGE, as_json)
     except KeyboardInterrupt as stop:
-        again = "nothing half-written is left; run the same command again (enroll, embed, migrate, claim, sim go on)"
+        again = (
+            "nothing half-written is left; run the same command again (enroll, embed, align, migrate, claim, sim go on)"
+        )
         text = str(stop) or again  # a verb that knows better says how to go on
         return _report("Interrupted", text, INTERRUPTED, as_json)
     except BrokenPipeError:  # the reader of our output (head, less) has gone

@@ -35,7 +35,7 @@ from vultus.zoo.cards import Card, Source
 from vultus.zoo.convert import graph
 from vultus.zoo.session import Session, space
 
-__all__ = ["OPSET", "PARITY", "Exported", "card_of", "export", "onnx_bytes", "parity"]
+__all__ = ["OPSET", "PARITY", "Exported", "card_of", "export", "onnx_bytes", "parity", "template_of"]
 
 OPSET = 17
 PARITY = 1e-4  # largest difference of a number of a unit vector
@@ -69,7 +69,7 @@ def card_of(
     name: str,
     *,
     method: str,
-    template: str = "arcface112",
+    template: str = "",
     training_data: str = "not stated",
     license: str = "as its training data",
     commercial: str = "unclear",
@@ -80,13 +80,13 @@ def card_of(
         backbone: has `input_hw` and `dim`.
         name: the first half of the space; what a space may not have becomes '-'.
         method: what the network is, in words.
-        template: which alignment template the crops keep.
+        template: which alignment template the crops keep; "" takes the one of their proportion.
         training_data: what it was trained on.
         license: of the weights.
         commercial: yes, no or unclear.
 
     Raises:
-        InputError: if nothing of the name is left.
+        InputError: if nothing of the name is left, or no template has that proportion.
     """
     height, width = _input_hw(backbone)
     return Card(
@@ -101,9 +101,23 @@ def card_of(
         mean=(127.5, 127.5, 127.5),
         std=(127.5, 127.5, 127.5),
         input_hw=(height, width),
-        crop=CropSpec(template, (height, width)),
+        crop=CropSpec(template or template_of((height, width)), (height, width)),
         dim=int(cast(int, backbone.dim)),
     )
+
+
+def template_of(size_hw: tuple[int, int]) -> str:
+    """The alignment template that crops of this proportion keep: `arcface112` where they are square.
+
+    Raises:
+        InputError: if there is none.
+    """
+    height, width = size_hw
+    if height == width:
+        return "arcface112"
+    if height * 96 == width * 112:
+        return "sphereface112x96"
+    raise InputError(f"size_hw: expected square crops, or 112 x 96 and its multiples, got {height} x {width}")
 
 
 def export(

@@ -28,7 +28,7 @@ from vultus.io.files import read_bytes, write_bytes
 from vultus.io.tensors import unpack
 from vultus.train import checkpoint, config
 from vultus.train._ranks import Ranks, ranks_of
-from vultus.train.export import Exported, card_of, export
+from vultus.train.export import Exported, card_of, export, template_of
 from vultus.train.loops.supervised import fit
 from vultus.train.precision import device_of
 from vultus.train.run import History
@@ -146,7 +146,8 @@ def train(
         refuse_taken(job.out)
     resume = job.resume and checkpoint.found(job.out)[1] is not None  # killed before the first one: from the start
     with from_environment(job.device) as (ranks, device):
-        device_of(device)  # what is not there is said before anything is read
+        device_of(device)  # what cannot end well is said before anything is read
+        template_of(recipe.size_hw)
         with _one_first(ranks):
             data = training_set(job.data, recipe.size_hw)
         sets = (*data.pairs, *(verification_set(name, recipe.size_hw) for name in job.verify))
