@@ -353,6 +353,10 @@ def test_a_terminal_gets_a_table(monkeypatch):
     assert line.startswith("step 10 of 100  loss 3.0000  lr 0.1  ")
     speed = float(re.search(r"(\d+) pictures/s", line)[1])
     assert speed == pytest.approx(9 * 64 / 1, rel=0.5)
-    cells = [cell for column in watch._table(10, run).columns for cell in column.cells]
-    assert {"10 of 100", "3.0000", "a.eer 0.2500"} <= set(cells)
+    drawn, *evaluations = watch._table(10, run).renderables
+    cells = [cell for column in drawn.columns for cell in column.cells]
+    assert {"10 of 100", "3.0000", "3"} <= set(cells)
+    assert [text.plain for text in evaluations] == ["after step 5: a.eer 0.2500"]
+    watch._began = None  # before the second step nothing is known of the pace
+    assert watch._line(1, run) == "step 1 of 100  loss 3.0000  lr 0.1"
     assert _training._clock(3671) == "1:01:11"

@@ -131,6 +131,8 @@ def test_the_hook_writes_numbers_of_each_set(bin_file, crowd):
     want = {"step", "drawn.eer", "drawn.tar@0.1", "drawn.tar@0.01", "tiny.accuracy", "tiny.eer"}
     assert all(set(row) == want for row in history.evals)
     assert all(0 <= value <= 1 for row in history.evals for name, value in row.items() if name != "step")
+    assert (hook.step, [scores.of.name for scores in hook.scores]) == (4, ["drawn", "tiny"])
+    assert figures(hook.scores[0])["eer"] == history.evals[-1]["drawn.eer"]
 
 
 def test_evaluating_does_not_change_what_is_learned(crowd):

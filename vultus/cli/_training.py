@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from vultus.types import Metric
 
@@ -69,8 +70,7 @@ class Watch:
 
     def _tell(self, evals: Sequence[Mapping[str, float]]) -> None:
         for row in evals[self._told :]:
-            told = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "step")
-            print(f"after step {int(row['step'])}: {told}", file=sys.stderr, flush=True)
+            print(_told(row), file=sys.stderr, flush=True)
         self._told = len(evals)
 
     def _numbers(self, step: int, run: Any) -> tuple[float, dict[str, float], float, float]:
@@ -84,21 +84,23 @@ class Watch:
 
     def _line(self, step: int, run: Any) -> str:
         loss, row, speed, left = self._numbers(step, run)
-        return (
-            f"step {step} of {self.steps}  loss {loss:.4f}  lr {row.get('lr', 0):.4g}  "
-            f"{speed:.0f} pictures/s  {_clock(left)} to go"
-        )
+        pace = f"  {speed:.0f} pictures/s  {_clock(left)} to go" if speed else ""
+        return f"step {step} of {self.steps}  loss {loss:.4f}  lr {row.get('lr', 0):.4g}{pace}"
 
-    def _table(self, step: int, run: Any) -> Table:
+    def _table(self, step: int, run: Any) -> Group:
         loss, row, speed, left = self._numbers(step, run)
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_row("step", f"{step} of {self.steps}", "loss", f"{loss:.4f}", "rate", f"{row.get('lr', 0):.4g}")
         gradient = f"{row['norm']:.3g}" if "norm" in row else ""
-        table.add_row("pictures/s", f"{speed:.0f}", "gradient", gradient, "to go", _clock(left))
-        for one in run.evals[-_SHOWN:]:
-            figures = [f"{name} {value:.4f}" for name, value in one.items() if name != "step"][:5]
-            table.add_row("after", str(int(one["step"])), *figures)
-        return table
+        pace, rest = (f"{speed:.0f}", _clock(left)) if speed else ("", "")
+        table.add_row("pictures/s", pace, "gradient", gradient, "to go", rest)
+        return Group(table, *(Text(_told(one)) for one in run.evals[-_SHOWN:]))
+
+
+def _told(evaluation: Mapping[str, float]) -> str:
+    """What was measured after a step, in a line."""
+    figures = (f"{name} {value:.4f}" for name, value in evaluation.items() if name != "step")
+    return f"after step {int(evaluation['step'])}: {'  '.join(figures)}"
 
 
 def figure(metric: Metric) -> tuple[str, str, str, str]:

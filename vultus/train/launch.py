@@ -151,7 +151,8 @@ def train(
         with _one_first(ranks):
             data = training_set(job.data, recipe.size_hw)
         sets = (*data.pairs, *(verification_set(name, recipe.size_hw) for name in job.verify))
-        hooks = [*config.hooks(recipe), Verification(sets)]
+        verification = Verification(sets)
+        hooks = [*config.hooks(recipe), verification]
         feed = config.feed(recipe, data.source, ranks=(ranks.rank, ranks.size))
         settings = config.settings(recipe, len(feed), device=device)
         if not settings.save_every:  # what was killed loses a tenth at most
@@ -175,7 +176,9 @@ def train(
         results: dict[str, Mapping[str, Metric]] = {}
         if ranks.rank == 0:
             rng = np.random.default_rng(settings.seed)
-            results = {pairs.name: measured(compare(recognizer, pairs), rng=rng) for pairs in sets}
+            fresh = verification.step == settings.steps  # it is not when a finished run is resumed
+            last = verification.scores if fresh else [compare(recognizer, pairs) for pairs in sets]
+            results = {scores.of.name: measured(scores, rng=rng) for scores in last}
             told = {name: {key: m.to_dict() for key, m in one.items()} for name, one in results.items()}
             _keep(job.out / RESULTS, told)
         return Done(plan, history, results)

@@ -274,6 +274,10 @@ class Verification:
     Args:
         sets: what is compared.
 
+    Attributes:
+        scores: of every set at the last evaluation, and
+        step: after how many steps that was; 0 before the first.
+
     Raises:
         InputError: if two sets have one name.
     """
@@ -283,6 +287,8 @@ class Verification:
         if len(set(names)) < len(names):
             raise InputError(f"sets: expected sets of different names, got {', '.join(names)}")
         self.sets = tuple(sets)
+        self.scores: tuple[Scores, ...] = ()
+        self.step = 0
 
     def on_eval(self, step: int, run: Any) -> dict[str, float]:
         """NAME.accuracy, NAME.eer, NAME.tar@1e-3 and so on.
@@ -295,8 +301,5 @@ class Verification:
             raise InputError(f"Verification: expected a trainable with `embed`, got {type(recognizer).__name__}")
         if ranks_of(None).rank:
             return {}
-        found: dict[str, float] = {}
-        for pairs in self.sets:
-            told = figures(compare(recognizer, pairs))
-            found |= {f"{pairs.name}.{name}": value for name, value in told.items()}
-        return found
+        self.scores, self.step = tuple(compare(recognizer, pairs) for pairs in self.sets), step
+        return {f"{scores.of.name}.{name}": value for scores in self.scores for name, value in figures(scores).items()}
