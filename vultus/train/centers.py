@@ -29,6 +29,7 @@ __all__ = ["ClassCenters"]
 _SPREAD = 0.01  # deviation of the numbers at the start
 _BLOCK = 4096  # rows that are drawn at once at the start: what a center starts from does not depend on the ranks
 _START, _DRAW = 0, 1  # what a stream of random numbers is for
+_LEAST = 1e-12  # no length is taken to be smaller, as in torch's normalize
 _FINE, _SHAPE, _KIND, _NUMBERS = range(4)
 
 
@@ -154,9 +155,9 @@ class ClassCenters(nn.Module):
         every, who = self._gather(raw, labels)
         local = torch.where((who >= self.begin) & (who < self.end), who - self.begin, -1)
         rows, local = self._taken(local)
-        lengths = torch.linalg.vector_norm(rows.detach(), dim=1)
-        self._agree(bool(torch.isfinite(lengths).all()), lengths.device)
-        cos = functional.linear(functional.normalize(every), functional.normalize(rows))
+        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        self._agree(bool(torch.isfinite(lengths.detach()).all()), lengths.device)
+        cos = functional.linear(functional.normalize(every), rows / lengths.clamp_min(_LEAST))
         if self.filter_threshold > 0:
             own = local[:, None] == torch.arange(len(rows), device=local.device)
             cos = torch.where((cos > self.filter_threshold) & ~own, torch.zeros_like(cos), cos)
