@@ -43,7 +43,7 @@ class Noisy:
         self.seen += float(run.rows[-1]["loss"]) if run.rows else 0.0
         if step == self.stop and self.wait is not None:
             self.wait.touch()
-            time.sleep(60)  # until it is killed
+            time.sleep(300)  # until it is killed
         elif step == self.stop:
             os.kill(os.getpid(), signal.SIGINT)
 

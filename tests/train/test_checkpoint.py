@@ -81,7 +81,7 @@ def test_a_run_that_was_killed_goes_on_to_the_bit(whole, tmp_path):
     env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "tests.train.one_run", str(out), "adamw"]
     with subprocess.Popen(words, cwd=root, env=env, stderr=subprocess.PIPE, text=True) as child:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 150
         while not (out / "waiting").exists() and child.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
         child.kill()

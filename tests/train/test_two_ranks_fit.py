@@ -27,7 +27,7 @@ def ranks(tmp_path_factory):
     ]
     try:
         for child in children:
-            _, said = child.communicate(timeout=180)
+            _, said = child.communicate(timeout=300)
             assert child.returncode == 0, said
     finally:
         for child in children:

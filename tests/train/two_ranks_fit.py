@@ -104,7 +104,7 @@ def words_of(call) -> str:
 def main(folder: Path, rank: int) -> None:
     torch.set_num_threads(1)
     store = dist.FileStore(str(folder / "store"), 2)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=60))
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=150))
     ranks = (rank, 2)
     found = {}
     for kind in KINDS:
