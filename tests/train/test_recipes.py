@@ -117,6 +117,10 @@ def test_what_is_no_recipe_at_all_is_refused(tmp_path):
     (tmp_path / "bad.toml").write_text("= 1")
     with pytest.raises(InputError, match="expected a recipe in TOML"):
         config.read(tmp_path / "bad.toml")
+    for words in ("scale = 3", "[scale]\ntiny = 3", "[scale.huge]\nseed = 1"):
+        (tmp_path / "bad.toml").write_text(words)
+        with pytest.raises(InputError, match="scale: expected tables named tiny, nano"):
+            config.read(tmp_path / "bad.toml")
     with pytest.raises(InputError, match="expected arguments among scale, margin, straight; got slope"):
         config.build_trainable(config.read("arcface", set={"loss.args.slope": "1"}), 3)
 

@@ -216,14 +216,11 @@ def read(recipe: str | Path, scale: str = "nano", set: Mapping[str, str] | None 
     table = table_of(path)
     name = str(table.pop("name", path.name.removesuffix(".toml")))
     kept = table.pop("resolved", None)
-    over = table.pop("scale", {})
+    over = _scales(table.pop("scale", {}), path.name)
     scale = kept or scale
     if scale not in SCALES or (scale != "paper" and kept is None and scale not in over):
         known = [one for one in SCALES if one in over or one == "paper"]
         raise InputError(f"{path.name}: expected a scale of {', '.join(known)}; got {scale!r}")
-    for one in over:
-        if one not in SCALES:
-            raise InputError(f"{path.name}: scale: expected one of {', '.join(SCALES)}, got {one!r}")
     merge(table, over.get(scale, {}))
     change = _nested(set or {})
     merge(table, change, whole_args=False)
@@ -344,6 +341,14 @@ def _home() -> Path:
     package = Path(vultus.__file__).parent
     inside = package / "recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def _scales(over: Any, where: str) -> Mapping[str, Mapping[str, Any]]:
+    """The tables [scale.NAME] of a recipe."""
+    tables = isinstance(over, Mapping) and all(isinstance(one, Mapping) for one in over.values())
+    if not tables or not frozenset(over) <= frozenset(SCALES):
+        raise InputError(f"{where}: scale: expected tables named {', '.join(SCALES)}; got {over!r}"[:200])
+    return dict(over)
 
 
 def _nested(changes: Mapping[str, str]) -> dict[str, Any]:
