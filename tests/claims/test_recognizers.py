@@ -7,7 +7,7 @@ import pytest
 
 from vultus.claims import Context
 from vultus.claims import _recognizers as small
-from vultus.claims._recognizers import Arm, difference, measured, miniature, recognized, spread
+from vultus.claims._recognizers import Arm, difference, lengths, measured, miniature, recognized, spread
 from vultus.errors import Refused
 from vultus.ops.degrade import Degradation, LowRes
 from vultus.train.data import Pictures
@@ -75,12 +75,15 @@ def test_an_arm_is_trained_once_and_an_arm_of_another_seed_anew(ctx, monkeypatch
     monkeypatch.setattr(small, "_fit", lambda *args: (trained.append(args[1].name), real(*args)))
     images = small.miniature(ctx).test.images[:3]
 
-    def ask(embed):
-        return {"vectors": embed(images)}
+    def ask(net):
+        return {"vectors": net.embed(images), "lengths": lengths(net, images)}
 
     one = measured(ctx, Arm("one"), 0, ask)
     same = measured(ctx, Arm("the same, of another name"), 0, ask)
     np.testing.assert_allclose(same["vectors"], one["vectors"], atol=1e-6)
+    np.testing.assert_allclose(same["lengths"], one["lengths"], rtol=1e-6)
+    assert one["lengths"].min() > 0.1
+    assert one["lengths"].std() > 0
     assert trained == ["one"]
     for arm, seed in ((Arm("seed"), 1), (Arm("loss", "sphereface2"), 0), (Arm("hook", hook="aroface"), 0)):
         assert np.abs(measured(ctx, arm, seed, ask)["vectors"] - one["vectors"]).max() > 1e-3

@@ -28,10 +28,9 @@ from vultus.io.files import write_bytes
 from vultus.ops.stats import paired_bootstrap
 from vultus.types import F32, U8
 
-__all__ = ["Arm", "difference", "level", "measured", "miniature", "recognized", "spread", "views", "worse"]
+__all__ = ["Arm", "difference", "lengths", "level", "measured", "miniature", "recognized", "spread", "views", "worse"]
 
 F64 = NDArray[np.float64]
-Embed = Callable[[U8], F32]
 
 _WIDTHS, _DIM, _BATCH = (8, 16, 32, 64), 128, 64
 _TINY = 32, (4, 4, 8, 8), 16
@@ -90,19 +89,19 @@ def _miniature(data: str, cache: str, side: int) -> Any:
     return ytf_fr(data, side) if data else sim_fr(8, 4, 7, side, cache=cache)
 
 
-def measured(ctx: Context, arm: Arm, seed: int, ask: Callable[[Embed], dict[str, F64]]) -> dict[str, F64]:
+def measured(ctx: Context, arm: Arm, seed: int, ask: Callable[[Any], dict[str, F64]]) -> dict[str, F64]:
     """What `ask` finds with a trained arm; a step of the claim.
 
     Args:
         ctx: of the claim.
         arm: what is trained.
         seed: of the network's start, of the order and of everything drawn in training.
-        ask: is handed (N, H, W, 3) pictures -> (N, D) unit vectors.
+        ask: is handed the trained `Recognizer`, whose `embed` takes (N, H, W, 3) pictures.
     """
 
     def work() -> dict[str, Any]:
-        embed, seconds = _trained(ctx, arm, seed)
-        return {"seconds": seconds, **ask(embed)}
+        recognizer, seconds = _trained(ctx, arm, seed)
+        return {"seconds": seconds, **ask(recognizer)}
 
     name = "".join(c if c.isalnum() else "-" for c in arm.name)
     found: dict[str, Any] = ctx.step(f"{name}-{seed}", work)
@@ -131,6 +130,19 @@ def recognized(gallery: F32, probes: F32, labels: NDArray[np.int64], apart: NDAr
 def spread(vectors: F32, labels: NDArray[np.int64]) -> F64:
     """(people,) variance of each person's vectors, of all their numbers together."""
     return np.array([vectors[labels == person].var(axis=0).sum() for person in np.unique(labels)], np.float64)
+
+
+def lengths(recognizer: Any, images: U8) -> F64:
+    """(N,) length of the vector of each picture, before it is normalized, in evaluation mode."""
+    import torch
+
+    recognizer.eval()
+    found = []
+    with torch.no_grad():
+        for first in range(0, len(images), 256):
+            part = torch.from_numpy(np.ascontiguousarray(images[first : first + 256])).permute(0, 3, 1, 2)
+            found.append(recognizer.features(part.float() / 255).norm[:, 0].double().numpy())
+    return np.concatenate(found)
 
 
 def views(ctx: Context, pipeline: Any, images: U8, *words: str | int) -> U8:
@@ -168,7 +180,7 @@ def difference(ctx: Context, left: F64, right: F64) -> str:
 
 
 # ---------------------------------------------------------------- training
-def _trained(ctx: Context, arm: Arm, seed: int) -> tuple[Embed, float]:
+def _trained(ctx: Context, arm: Arm, seed: int) -> tuple[Any, float]:
     """Trained here, or taken from where another claim has left it; and the seconds that the training took."""
     import torch
 
@@ -181,7 +193,7 @@ def _trained(ctx: Context, arm: Arm, seed: int) -> tuple[Embed, float]:
         with np.load(path, allow_pickle=False) as kept:
             seconds = float(kept["seconds"])
             recognizer.load({name: torch.from_numpy(kept[name]) for name in kept.files if name != "seconds"})
-        return recognizer.embed, seconds
+        return recognizer, seconds
     began = time.process_time()
     _fit(ctx, arm, seed, recognizer)
     seconds = time.process_time() - began
@@ -189,7 +201,7 @@ def _trained(ctx: Context, arm: Arm, seed: int) -> tuple[Embed, float]:
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, seconds=np.array(seconds), **state)
     write_bytes(path, buffer.getvalue())
-    return recognizer.embed, seconds
+    return recognizer, seconds
 
 
 def _recognizer(arm: Arm, classes: int, seed: int, sizes: tuple[int, tuple[int, ...], int]) -> Any:

@@ -39,11 +39,11 @@ def aroface(ctx: Context) -> ClaimResult:
     test = miniature(ctx, SIDE).test
     low = views(ctx, Degradation([(LowRes(16), 1.0)]), test.images, "low")
 
-    def ask(embed: Any) -> dict[str, F64]:
-        plain = embed(test.images)
-        errors: dict[str, list[F64]] = {"low resolution": [recognized(plain, embed(low), test.labels, test.apart)]}
+    def ask(net: Any) -> dict[str, F64]:
+        plain = net.embed(test.images)
+        errors: dict[str, list[F64]] = {"low resolution": [recognized(plain, net.embed(low), test.labels, test.apart)]}
         for (kind, size), pictures in _misaligned(test.images):
-            each = recognized(plain, embed(pictures), test.labels, test.apart)
+            each = recognized(plain, net.embed(pictures), test.labels, test.apart)
             errors.setdefault(_words(kind, size), []).append(each)
         return {name: np.mean(each, axis=0) for name, each in errors.items()}
 

@@ -40,8 +40,8 @@ def circle_loss(ctx: Context) -> ClaimResult:
     """Circle loss recognizes more pictures of people it has never seen than CosFace with the same training."""
     test = miniature(ctx).test
 
-    def ask(embed: Any) -> dict[str, F64]:
-        vectors = embed(test.images)
+    def ask(net: Any) -> dict[str, F64]:
+        vectors = net.embed(test.images)
         return {"recognized": recognized(vectors, vectors, test.labels, test.apart)}
 
     found = {arm.name: np.array([measured(ctx, arm, seed, ask)["recognized"] for seed in ctx.seeds]) for arm in ARMS}

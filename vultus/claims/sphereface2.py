@@ -33,8 +33,8 @@ def sphereface2(ctx: Context) -> ClaimResult:
     """SphereFace2 loses less than CosFace when 40 % of the training labels are wrong."""
     test = miniature(ctx, SIDE).test
 
-    def ask(embed: Any) -> dict[str, F64]:
-        vectors = embed(test.images)
+    def ask(net: Any) -> dict[str, F64]:
+        vectors = net.embed(test.images)
         return {"recognized": recognized(vectors, vectors, test.labels, test.apart)}
 
     found: dict[tuple[str, float], F64] = {}

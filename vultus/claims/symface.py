@@ -42,8 +42,8 @@ def symface(ctx: Context) -> ClaimResult:
     sides = (LightGradient(STRENGTH, 0.0), LightGradient(STRENGTH, math.pi))
     lit = views(ctx, Degradation([(OneOf(sides), 1.0)]), test.images, "light")
 
-    def ask(embed: Any) -> dict[str, F64]:
-        plain, side = embed(test.images), embed(lit)
+    def ask(net: Any) -> dict[str, F64]:
+        plain, side = net.embed(test.images), net.embed(lit)
         return {
             "lit": recognized(plain, side, test.labels, test.apart),
             "plain": recognized(plain, plain, test.labels, test.apart),
