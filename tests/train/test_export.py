@@ -14,6 +14,7 @@ from vultus.io.tensors import unpack
 from vultus.ops.warp import template
 from vultus.testing.pictures import drawn_crops
 from vultus.train import export as exports
+from vultus.zoo.convert import graph
 
 SIZE = (32, 32)
 
@@ -52,6 +53,16 @@ def test_the_embedder_gives_what_torch_gives(net, made):
     np.testing.assert_allclose(mine.embed(crops).vec, want.embed(crops).vec, atol=1e-5)
     np.testing.assert_allclose(mine.embed(crops).norm, want.embed(crops).norm, rtol=1e-4)
     assert 0 < made.parity < 1e-5
+
+
+def test_the_graph_is_one_that_onnx_runtime_is_quick_with(made):
+    model = graph.load(made.folder / "model.onnx")
+    kinds = {node.op_type for node in model.graph.node}
+    assert {"Conv", "Relu"} <= kinds
+    assert "PRelu" not in kinds  # it would leave the blocked layout of the convolutions
+    (given,) = model.graph.input
+    free, *fixed = given.type.tensor_type.shape.dim
+    assert (free.dim_param, [one.dim_value for one in fixed]) == ("N", [3, *SIZE])
 
 
 def test_the_backbone_is_left_as_it_is(net, made):

@@ -13,7 +13,7 @@ from vultus.io.datasets.insight_bin import write_insight_bin
 from vultus.train.data import Pictures
 from vultus.train.loops.supervised import fit
 from vultus.train.settings import Settings
-from vultus.train.verification import FARS, PairSet, Verification, compare, figures, measured
+from vultus.train.verification import FARS, PairSet, Scores, Verification, compare, figures, measured
 
 PEOPLE, EACH = 30, 6
 
@@ -113,6 +113,21 @@ def test_a_fold_that_is_wrong_costs_its_share(bin_file):
     flipped[:2] = ~flipped[:2]  # the whole first fold of ten
     scores = compare(Angles(), PairSet("x", pairs.pictures, pairs.left, pairs.right, flipped, pairs.folds))
     assert figures(scores)["accuracy"] == pytest.approx(0.9)
+
+
+def test_pairs_that_are_left_out_take_their_folds_and_people_along(crowd):
+    pairs = PairSet.of_pictures(crowd)
+    folds = np.arange(len(pairs.same)) * 7 % 5
+    pairs = PairSet("x", pairs.pictures, pairs.left, pairs.right, pairs.same, folds, pairs.people)
+    whole = compare(Angles(), pairs)
+    kept = np.flatnonzero(np.random.default_rng(0).random(len(pairs.same)) < 0.7)
+    some = Scores(pairs, whole.score[kept], kept, len(pairs.same) - len(kept))
+    part = PairSet("x", pairs.pictures, *(a[kept] for a in (pairs.left, pairs.right, pairs.same, folds)), pairs.people)
+    assert figures(some) == figures(compare(Angles(), part))
+    found, want = (measured(s, rng=np.random.default_rng(0), n_boot=20) for s in (some, compare(Angles(), part)))
+    assert {name: (m.value, m.low, m.high) for name, m in found.items()} == {
+        name: (m.value, m.low, m.high) for name, m in want.items()
+    }
 
 
 def test_pictures_come_in_chunks_and_in_order(crowd):

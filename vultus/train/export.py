@@ -212,8 +212,8 @@ def parity(backbone: nn.Module, data: bytes, card: Card, crops: U8 | None = None
     Args:
         backbone: as given to `onnx_bytes`.
         data: what that gave.
-        card: mean, deviation, order of channels.
-        crops: (N, H, W, 3) uint8 RGB; None draws faces.
+        card: mean and deviation.
+        crops: (N, H, W, 3) uint8; None draws faces.
 
     Raises:
         InputError: if the crops are of another size, or ONNX Runtime does not take the graph.
@@ -222,8 +222,7 @@ def parity(backbone: nn.Module, data: bytes, card: Card, crops: U8 | None = None
     faces = drawn_crops(np.random.default_rng(0), n=_DRAWN, size_hw=size) if crops is None else crops
     if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1:] != (*size, 3) or not len(faces):
         raise InputError(f"crops: expected uint8 (N, {size[0]}, {size[1]}, 3), got {faces.dtype} {faces.shape}")
-    ordered = faces if card.channel_order == "RGB" else faces[..., ::-1]
-    x = (ordered.astype(np.float32) - np.array(card.mean, np.float32)) / np.array(card.std, np.float32)
+    x = (faces.astype(np.float32) - np.array(card.mean, np.float32)) / np.array(card.std, np.float32)
     x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     net = copy.deepcopy(backbone).cpu().float().eval()
     with torch.no_grad():
