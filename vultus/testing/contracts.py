@@ -1,4 +1,4 @@
-"""What every detector, aligner, refiner, landmarker, embedder, quality estimator and clusterer promises, as checks.
+"""What the objects of every contract promise, from detector to comparator, as checks.
 
     for check in checks("embedder"):
         check(MyEmbedder)
