@@ -57,11 +57,11 @@ def assert_same(one: Path, other: Path) -> None:
     assert sorted(path.name for path in (other / "checkpoint").iterdir()) == ["00000009", "00000012"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_run_stopped_by_ctrl_c_goes_on_to_the_bit(kind, whole, tmp_path):
+@pytest.mark.parametrize(("kind", "stop"), [*((kind, STOP) for kind in KINDS), ("sgd", 1), ("adamw", 6), ("sgd", 8)])
+def test_a_run_stopped_by_ctrl_c_goes_on_to_the_bit(kind, stop, whole, tmp_path):
     before = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
-    with pytest.raises(KeyboardInterrupt, match=f"saved after step {STOP}: resume the run in"):
-        train(tmp_path / "run", kind, Noisy(STOP))
+    with pytest.raises(KeyboardInterrupt, match=f"saved after step {stop}: resume the run in"):
+        train(tmp_path / "run", kind, Noisy(stop))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     history = train(tmp_path / "run", kind, resume=True)
     folder, once = whole(kind)
