@@ -26,7 +26,7 @@ from vultus.io.datasets.insight_bin import write_insight_bin
 from vultus.io.tensors import unpack
 from vultus.pipeline import Pipeline
 from vultus.testing.pictures import drawn_crops, drawn_scene
-from vultus.types import CropSpec
+from vultus.types import CropSpec, Detections
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = "sim:8x4"
@@ -258,6 +258,56 @@ def test_photos_become_the_crops_that_training_wants(vultus, photos, tmp_path):
     assert (crops / "Bo/1.png").stat().st_mtime_ns == before
     data = ("--data", crops, *TINY, "--set", "schedule.steps=2", "--set", "data.batch=4", "--out", tmp_path / "run")
     assert vultus("train", "arcface", *data).code == 0
+
+
+@pytest.fixture(scope="module")
+def two_faces(tmp_path_factory) -> Path:
+    """A large face at the side and a small one near the middle."""
+    canvas = np.full((240, 480, 3), 80, np.uint8)
+    canvas[:, :240] = drawn_scene(np.random.default_rng(0), n=1, size_hw=(240, 240))[0]
+    canvas[60:180, 250:370] = drawn_scene(np.random.default_rng(1), n=1, size_hw=(120, 120))[0]
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "Ann").mkdir()
+    images.write(folder / "Ann/1.png", canvas)
+    return folder
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize(("which", "left_half"), [("largest", True), ("central", False)])
+def test_which_face_of_a_photo_is_the_persons(vultus, two_faces, tmp_path, monkeypatch, which, left_half, turn):
+    real = Pipeline.detect
+
+    def detect(self, picture):  # the detector's order, which is that of its scores, does not decide
+        found = real(self, picture)
+        return Detections(found.boxes[::turn], found.scores[::turn], found.points[::turn])
+
+    monkeypatch.setattr(Pipeline, "detect", detect)
+    said = vultus("align", two_faces, "--out", tmp_path / "crops", "--which", which, "--min-score", 0.1)
+    assert said.code == 0, said.err
+    pixels = images.read(two_faces / "Ann/1.png").pixels
+    found = Pipeline(min_score=0.1).detect(two_faces / "Ann/1.png")
+    mine = np.flatnonzero((found.boxes[:, 2] < 245) == left_half)
+    assert len(mine) == 1
+    crop = catalogue.load("similarity5").align(pixels, found.points[mine], CropSpec("arcface112", (112, 112)))[0][0]
+    np.testing.assert_array_equal(images.read(tmp_path / "crops/Ann/1.png").pixels, crop)
+
+
+@pytest.mark.models
+def test_the_refiner_moves_the_points_before_the_cut(vultus, two_faces, tmp_path, monkeypatch):
+    class Shift:
+        def refine(self, image, points):
+            return points + np.float32([10, 0])
+
+    real = catalogue.load
+    monkeypatch.setattr(catalogue, "load", lambda name, **more: Shift() if name == "facemesh" else real(name, **more))
+    said = vultus("align", two_faces, "--out", tmp_path / "a", "--min-score", 0.1, "--refiner", "facemesh")
+    assert said.code == 0, said.err
+    found = Pipeline(min_score=0.1).detect(two_faces / "Ann/1.png")
+    points = found.points[found.boxes[:, 2] < 245] + np.float32([10, 0])
+    pixels = images.read(two_faces / "Ann/1.png").pixels
+    crop = real("similarity5").align(pixels, points, CropSpec("arcface112", (112, 112)))[0][0]
+    np.testing.assert_array_equal(images.read(tmp_path / "a/Ann/1.png").pixels, crop)
 
 
 def test_what_cannot_be_aligned_is_said_in_words(vultus, photos, tmp_path):

@@ -26,7 +26,7 @@ from vultus import __version__
 from vultus.errors import InputError, StoreError
 from vultus.io.files import read_bytes, write_bytes
 from vultus.io.tensors import unpack
-from vultus.train import checkpoint, config
+from vultus.train import config
 from vultus.train._ranks import Ranks, ranks_of
 from vultus.train.export import Exported, card_of, export, template_of
 from vultus.train.loops.supervised import fit
@@ -144,7 +144,6 @@ def train(
         _noted(job.out)
     elif not ranks_of(None).rank:  # before the others are met: the first makes the folder afterwards
         refuse_taken(job.out)
-    resume = job.resume and checkpoint.found(job.out)[1] is not None  # killed before the first one: from the start
     with from_environment(job.device) as (ranks, device):
         device_of(device)  # what cannot end well is said before anything is read
         template_of(recipe.size_hw)
@@ -172,7 +171,7 @@ def train(
         if ranks.rank == 0 and not job.resume:
             _note(job, recipe, data)
         hooks += begin(plan) if begin is not None else ()
-        history = fit(recognizer, feed, settings, out=job.out, hooks=hooks, progress=progress, resume=resume)
+        history = fit(recognizer, feed, settings, out=job.out, hooks=hooks, progress=progress, resume=job.resume)
         results: dict[str, Mapping[str, Metric]] = {}
         if ranks.rank == 0:
             rng = np.random.default_rng(settings.seed)

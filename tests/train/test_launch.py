@@ -1,0 +1,41 @@
+"""A whole run by one call: hooks of the recipe are in it, checkpoints are made, the plan is told before it begins."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vultus.train import launch
+from vultus.train.launch import Job, train
+
+PEOPLE = "sim:8x4"
+
+
+@pytest.fixture
+def job(session_home, tmp_path):
+    return Job("arcface", PEOPLE, tmp_path / "run", "tiny", {"schedule.steps": "6"})
+
+
+def test_checkpoints_are_made_where_the_recipe_names_none(job, monkeypatch):
+    monkeypatch.setattr(launch, "_SAVE", 2)
+    told = []
+    done = train(job, begin=lambda plan: told.append(plan) or ())
+    assert [plan.settings.save_every for plan in told] == [2]
+    assert sorted(path.name for path in (job.out / "checkpoint").iterdir()) == ["00000004", "00000006"]  # the last two
+    assert (told[0].recipe, told[0].scale, told[0].pictures, told[0].parameters) == ("arcface", "tiny", 8, 3624)
+    assert done.results["sim_fr"]["eer"].value == done.history.evals[-1]["sim_fr.eer"]
+
+
+def test_hooks_of_the_recipe_take_part(job):
+    steps = []
+
+    class Count:
+        def on_step(self, step, run):
+            steps.append(step)
+
+    named = Job("symface", PEOPLE, job.out, "tiny", {"schedule.steps": "2", "schedule.log_every": "1"})
+    train(named, begin=lambda plan: (Count(),))
+    assert steps == [1, 2]
+    rows = [json.loads(line) for line in (job.out / "log.jsonl").read_text().splitlines()]
+    assert all(any("sym" in name for name in row) for row in rows), rows[0]
