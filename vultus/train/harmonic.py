@@ -42,8 +42,8 @@ class Harmonic:
     Args:
         old: the network of the gallery: an embedder, a backbone that takes pictures normalized by (x - 0.5) / 0.5, or
             a card, an .onnx file or the folder of a run. It sees the same pictures, augmented as they are.
-        start: folder of the run in which the new network was trained on its own, or its backbone.safetensors; read
-            before the first step. "" keeps the weights that it has.
+        start: folder of the exported run in which the new network was trained on its own, or its backbone.safetensors;
+            read before the first step. "" keeps the weights that it has.
         first: steps in which only the last layer learns: everything from the last linear or convolutional layer on.
             Batch norms below keep their statistics meanwhile.
         fresh: draw the last layer anew before the first step.
@@ -177,7 +177,10 @@ def _sized(images: Tensor, size_hw: Any) -> Tensor:
 def _load(net: nn.Module, path: Path) -> None:
     path = path / "backbone.safetensors" if path.is_dir() else path
     if not path.is_file():
-        raise InputError(f"start: expected the folder of a run or its backbone.safetensors, but there is no {path}")
+        raise InputError(
+            f"start: expected the folder of an exported run or its backbone.safetensors, but there is no {path}; "
+            "`vultus export RUN` makes it"
+        )
     arrays, _ = unpack(path.read_bytes())
     own = net.state_dict()
     for name in sorted({*own, *arrays}):
