@@ -279,14 +279,14 @@ def test_which_face_of_a_photo_is_the_persons(vultus, two_faces, tmp_path, monke
     real = Pipeline.detect
 
     def detect(self, picture):  # the detector's order, which is that of its scores, does not decide
-        found = real(self, picture)
+        (found,) = real(self, [picture])
         return Detections(found.boxes[::turn], found.scores[::turn], found.points[::turn])
 
     monkeypatch.setattr(Pipeline, "detect", detect)
     said = vultus("align", two_faces, "--out", tmp_path / "crops", "--which", which, "--min-score", 0.1)
     assert said.code == 0, said.err
     pixels = images.read(two_faces / "Ann/1.png").pixels
-    found = Pipeline(min_score=0.1).detect(two_faces / "Ann/1.png")
+    (found,) = real(Pipeline(min_score=0.1), [two_faces / "Ann/1.png"])
     mine = np.flatnonzero((found.boxes[:, 2] < 245) == left_half)
     assert len(mine) == 1
     crop = catalogue.load("similarity5").align(pixels, found.points[mine], CropSpec("arcface112", (112, 112)))[0][0]
