@@ -215,12 +215,14 @@ def test_a_folder_of_people_is_trained_on_and_measured_on(vultus, tmp_path):
         (tmp_path / "people" / f"p{who}").mkdir(parents=True)
         for k, crop in enumerate(drawn_crops(rng, n=3, size_hw=(40, 40))):
             images.write(tmp_path / "people" / f"p{who}" / f"{k}.png", crop)
-    data = ("--data", tmp_path / "people", *TINY, "--set", "schedule.steps=2", "--set", "data.batch=4")
+    (tmp_path / "people/p0/broken.png").write_bytes(b"no picture")
+    data = ("--data", tmp_path / "people", *TINY, "--set", "schedule.steps=8", "--set", "data.batch=4")
     said = vultus("train", "arcface", *data, "--out", tmp_path / "a")
     assert (said.code, "nobody is held out" in said.out) == (0, True), said.err
+    assert re.search(r"replaced by another picture: .*broken\.png", said.err)
     said = vultus("train", "arcface", *data, "--out", tmp_path / "b", "--verify", tmp_path / "people", "--json")
     assert said.document["results"]["people"]["eer"]["note"].startswith("12 mated and 54 non-mated pairs")
-    assert said.document["tier"] == "real"
+    assert (said.document["tier"], said.document["n_faults"]) == ("real", 1)
 
 
 # -- crops -------------------------------------------------------------------------------------------------------------

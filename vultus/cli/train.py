@@ -18,6 +18,7 @@ from vultus.errors import InputError, MissingExtra
 if TYPE_CHECKING:
     from vultus.train.launch import Done, Job, Plan
 
+_NAMED = 20  # pictures that cannot be used and are named; all are counted
 _LATE = 50  # steps whose mean is the last loss
 _EXAMPLE = "vultus train arcface --data sim --out runs/first"
 SCALES = ("tiny", "nano", "mini", "paper")
@@ -158,6 +159,11 @@ def _first() -> bool:
 def _tell(args: argparse.Namespace, done: Done) -> None:
     following = f"vultus export {shlex.quote(args.out)}"
     loss = done.history.loss
+    faults = getattr(done.plan.data.source, "faults", ())
+    for fault in faults[:_NAMED]:
+        _output.warn(f"replaced by another picture: {fault}")
+    if len(faults) > _NAMED:
+        _output.warn(f"and {len(faults) - _NAMED} more that cannot be used")
     if args.json:
         document = {
             "run": args.out,
@@ -169,6 +175,7 @@ def _tell(args: argparse.Namespace, done: Done) -> None:
             "seconds": done.history.seconds,
             "loss": {"first": float(loss[0]), "last": float(loss[-_LATE:].mean())},
             "evals": done.history.evals,
+            "n_faults": len(faults),
             "results": {name: {k: m.to_dict() for k, m in told.items()} for name, told in done.results.items()},
             "next": following,
         }
