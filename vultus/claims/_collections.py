@@ -46,9 +46,10 @@ def people_of(ctx: Context) -> Any:
 
 
 def encoded(ctx: Context, images: U8) -> dict[str, Any]:
-    """Unit vectors of crops by a network that has seen none of these people's names: `vectors` and `space`.
+    """Unit vectors of crops, and their space: `vectors` and `space`.
 
-    MobileFaceNet, trained on CASIA-WebFace; at tiny, the fixture f_train.
+    By MobileFaceNet trained on CASIA-WebFace, whose makers removed the people of LFW by name; those of YouTube Faces
+    are some of them. That was not checked here. At tiny, by the fixture f_train.
     """
     if ctx.scale == "tiny":
         step = np.linspace(0, SIZE - 1, 64).astype(int)

@@ -114,7 +114,7 @@ def casia_webface_training(ctx: Context) -> ClaimResult:
         min_effect=0.02,
         data=small.test.tier,
         extra=extra,
-        notes="the network that cleaned has not learned these names, but has seen a million pictures of other people",
+        notes="the network that cleaned was trained on half a million pictures of people of other names",
     )
 
 
