@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         if not (Path(args.out or "") / launch.RUN).is_file():
             raise  # it had not begun
         again = f"go on with `vultus train --resume --out {shlex.quote(args.out)}`"
-        raise KeyboardInterrupt(f"{stop or 'stopped'}; {again}") from stop
+        raise KeyboardInterrupt(f"{str(stop).partition(':')[0] or 'stopped'}; {again}") from stop
     if _first():
         _tell(args, done)
     return 0
