@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.memory import peak_mb
 from vultus.ops import roc
 
 __all__ = ["FARS", "blocks", "main"]
@@ -101,18 +101,13 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
         os.sched_setaffinity(0, order["cpus"])
     system = SYSTEMS[order["system"]]
     system(order["warm_up"], order["seed"])
-    before = _peak_mb()
+    before = peak_mb()
     times: list[float] = []
     for _ in range(order["repeat"]):
         tars, area, spent = system(order["scores"], order["seed"])
         times.append(spent)
     found = dict(zip(map(str, FARS), tars, strict=False))
-    return {"s": times, "tars": found, "auc": area, "peak_mb": _peak_mb(), "before_mb": before}
-
-
-def _peak_mb() -> float:
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return {"s": times, "tars": found, "auc": area, "peak_mb": peak_mb(), "before_mb": before}
 
 
 if __name__ == "__main__":

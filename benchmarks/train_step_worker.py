@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from benchmarks.memory import peak_mb
 
 __all__ = ["SYSTEMS", "main"]
 
@@ -34,7 +35,7 @@ def main(order_path: str, result_path: str) -> None:
         os.sched_setaffinity(0, order["cpus"])
     torch.set_num_threads(len(order["cpus"]))
     go = SYSTEMS[order["system"]](order)  # imports what it needs
-    before = _peak_mb()
+    before = peak_mb()
     ticks: list[tuple[float, float, float]] = []
     go(lambda loss: ticks.append((time.perf_counter(), time.process_time(), loss)))
     first = order["warm_up"] - 1
@@ -42,14 +43,10 @@ def main(order_path: str, result_path: str) -> None:
     result = {
         "step_ms": [1e3 * (after[0] - one[0]) for one, after in steps],
         "step_cpu_ms": 1e3 * (ticks[-1][1] - ticks[first][1]) / len(steps),
-        "peak_mb": _peak_mb() - before,
+        "peak_mb": peak_mb() - before,
         "losses": [loss for _, _, loss in ticks],
     }
     Path(result_path).write_text(json.dumps(result))
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _sgd(parameters: Any) -> torch.optim.Optimizer:

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.memory import peak_mb
+
 __all__ = ["main"]
 
 
@@ -41,7 +43,7 @@ def main(options_path: str, stem: str) -> None:
         results = contestant.encode_all(paths)
         seconds.append(time.perf_counter() - began)
         busy.append(time.process_time() - began_busy)
-    peak = _peak_mb()
+    peak = peak_mb()
     slow = seconds[-1] > options["budget_s"] / 2
     sample = paths[:: max(1, len(paths) // 20)] if slow else paths
     if recorder is not None:
@@ -63,17 +65,6 @@ def main(options_path: str, stem: str) -> None:
         "versions": _versions(kind.distributions),
     }
     Path(f"{stem}.json").write_text(json.dumps(record), "utf-8")
-
-
-def _peak_mb() -> float:
-    """Largest resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1)
 
 
 def _versions(names: tuple[str, ...]) -> dict[str, str]:
