@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,6 +14,7 @@ __all__ = ["SIM", "short", "svg"]
 SIM = "simulated data: shows the mechanism, not field accuracy"
 
 _WIDTH, _LEFT, _RIGHT, _ROW, _HEAD, _FOOT = 720, 190, 176, 30, 30, 44
+_TITLE = 92  # letters of a title line
 _STYLE = (
     "svg.claim{--p:#fcfbf8;--i:#16181b;--s:#565c64;--g:#dfdcd4;--m:#1d5fb4;--b:#565c64;--c:#bf4417;"
     'font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",Arial,sans-serif}'
@@ -50,11 +52,12 @@ def svg(document: Mapping[str, Any]) -> str:
     roles |= dict.fromkeys(document["controls"], "control")
     seeds = document["per_seed"]
     means = [_Row(name, metric, roles.get(name, "arm"), seeds[name]) for name, metric in arms.items()]
+    of = {document["method"]: (document["effect"], "method", "the method")}
+    of |= {name: (metric, "control", "a control") for name, metric in document["controls"].items()}
     gains = [
-        _Row(f"{document['method']} (the method)", document["effect"], "method", _gains(document, document["method"]))
+        _Row(_fitting(f"{name} ({what})", name), metric, role, _gains(document, name))
+        for name, (metric, role, what) in of.items()
     ]
-    for name, metric in document["controls"].items():
-        gains.append(_Row(f"{name} (a control)", metric, "control", _gains(document, name)))
     better = "higher" if document["higher_is_better"] else "lower"
     upper, height = _panel(f"{document['metric']}; {better} is better", means, 0, zero=False)
     title = f"gain over {document['baseline']}; right of 0 is better"
@@ -92,12 +95,16 @@ def _panel(title: str, rows: list[_Row], top: int, *, zero: bool) -> tuple[str, 
     numbers = [row.metric[key] for row in rows for key in ("value", "low", "high") if row.metric[key] is not None]
     numbers += [value for row in rows for value in row.seeds]
     low, high = _limits(numbers + ([0.0] if zero else []))
+    heading = textwrap.wrap(title, _TITLE) or [""]
+    parts = [
+        f'<text class="title" x="0" y="{top + 18 + 18 * i}">{escape(line)}</text>' for i, line in enumerate(heading)
+    ]
+    top += 18 * (len(heading) - 1)
     floor = top + _HEAD + _ROW * len(rows)
 
     def at(value: float) -> float:
         return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
-    parts = [f'<text class="title" x="0" y="{top + 18}">{escape(title)}</text>']
     for tick, words in _ticks(low, high):
         parts.append(f'<path class="grid" d="M{at(tick):.1f} {top + _HEAD}V{floor}"/>')
         parts.append(f'<text class="tick" x="{at(tick):.1f}" y="{floor + 16}" text-anchor="middle">{words}</text>')
@@ -110,7 +117,7 @@ def _panel(title: str, rows: list[_Row], top: int, *, zero: bool) -> tuple[str, 
 
 def _drawn(row: _Row, y: int, at: Callable[[float], float]) -> Iterable[str]:
     name, metric, role = row.name, row.metric, row.role
-    shown = name if len(name) <= 26 else name[:25] + "…"
+    shown = _fitting(name, name[:25] + "…")
     yield f'<text x="{_LEFT - 14}" y="{y + 5}" text-anchor="end">{escape(shown)}</text>'
     words = short(metric["value"])
     if metric["low"] is not None and metric["high"] is not None:
@@ -120,6 +127,11 @@ def _drawn(row: _Row, y: int, at: Callable[[float], float]) -> Iterable[str]:
         yield f'<circle class="seed {role}" cx="{at(value):.1f}" cy="{y}" r="3"/>'
     yield f'<circle class="dot {role}" cx="{at(metric["value"]):.1f}" cy="{y}" r="5.5"/>'
     yield f'<text class="tick" x="{_WIDTH}" y="{y + 4}" text-anchor="end">{words}</text>'
+
+
+def _fitting(name: str, otherwise: str) -> str:
+    """The name where it is short enough to stand before its row; its color says the rest."""
+    return name if len(name) <= 26 else otherwise
 
 
 def _limits(numbers: list[float]) -> tuple[float, float]:
