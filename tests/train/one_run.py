@@ -22,6 +22,7 @@ KINDS = {
         {"optimizer": "adamw", "lr": 0.01, "precision": "bf16", "schedule": "poly"},
     ),
     "accumulate": ({"loss": "sphereface2"}, {"accumulate": 2, "lr": 0.1, "schedule": "step", "milestones": (0.5,)}),
+    "drawn": ({"loss": None, "pair": "triplet", "miner": "random"}, {"lr": 0.1}),
     "fp16": ({"loss": "cosface"}, {"precision": "fp16", "lr": 0.1}),
 }
 

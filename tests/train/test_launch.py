@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from vultus.errors import InputError
 from vultus.train import launch
 from vultus.train.launch import Job, train
 
@@ -39,3 +41,13 @@ def test_hooks_of_the_recipe_take_part(job):
     assert steps == [1, 2]
     rows = [json.loads(line) for line in (job.out / "log.jsonl").read_text().splitlines()]
     assert all(any("sym" in name for name in row) for row in rows), rows[0]
+
+
+def test_a_run_goes_on_with_its_own_recipe_and_data_only(job):
+    train(job)
+    again = replace(job, resume=True)
+    with pytest.raises(InputError, match=r"data: expected Batching.*batch=8.*got Batching.*batch=4"):
+        train(replace(again, set={**job.set, "data.batch": "4"}))
+    with pytest.raises(InputError, match=r"data: expected sim_fr: 32 pictures of 8 people.*got sim_fr: 40 pictures"):
+        train(replace(again, data="sim:8x5"))
+    train(replace(again, set={**job.set, "data.workers": "2"}))

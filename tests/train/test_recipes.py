@@ -86,6 +86,9 @@ def test_scales_and_settings_replace_what_they_name():
     recipe = config.read("arcface", set=new)
     assert (recipe.optimizer.lr, recipe.data.augment, recipe.data.persons, recipe.data.batch) == (0.1, (), 4, 0)
     assert config.settings(recipe, 7).steps == 14
+    for bad in ({"schedule.epochs": "inf"}, {"schedule.epochs": "2", "optimizer.accumulate": "0"}):
+        with pytest.raises(InputError, match="finite number of epochs and accumulate from 1"):
+            config.settings(config.read("arcface", set=bad), 7)
     assert config.build_trainable(recipe, 3).class_loss.scale == 8
     with pytest.raises(InputError, match="expected how many make an epoch"):
         config.settings(recipe)

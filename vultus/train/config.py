@@ -329,6 +329,11 @@ def settings(recipe: Recipe, batches: int = 0, *, device: str = "cpu") -> Settin
     """
     if recipe.schedule.epochs and batches < 1:
         raise InputError(f"batches: expected how many make an epoch of recipe {recipe.name!r}, got {batches}")
+    if not math.isfinite(recipe.schedule.epochs) or recipe.optimizer.accumulate < 1:
+        raise InputError(
+            f"recipe {recipe.name!r}: expected a finite number of epochs and accumulate from 1, "
+            f"got {recipe.schedule.epochs} and {recipe.optimizer.accumulate}"
+        )
     how, plan = asdict(recipe.optimizer), asdict(recipe.schedule)
     epochs = plan.pop("epochs")
     steps = plan.pop("steps") or max(1, math.ceil(epochs * batches / how["accumulate"]))

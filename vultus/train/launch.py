@@ -141,7 +141,7 @@ def train(
     """
     recipe = config.read(job.recipe, job.scale, job.set)
     if job.resume:
-        _noted(job.out)
+        _as_begun(job, recipe)
     elif not ranks_of(None).rank:  # before the others are met: the first makes the folder afterwards
         refuse_taken(job.out)
     with from_environment(job.device) as (ranks, device):
@@ -149,6 +149,8 @@ def train(
         template_of(recipe.size_hw)
         with _one_first(ranks):
             data = training_set(job.data, recipe.size_hw)
+        if job.resume:
+            _as_noted(job.out, "data", _noted(job.out)["data"], data.words)
         sets = (*data.pairs, *(verification_set(name, recipe.size_hw) for name in job.verify))
         verification = Verification(sets)
         hooks = [*config.hooks(recipe), verification]
@@ -321,6 +323,24 @@ def _note(job: Job, recipe: Any, data: TrainingSet) -> None:
     facts = {"format": _FORMAT, "source": _absolute(job.data), "verify": [_absolute(name) for name in job.verify]}
     facts |= {"data": data.words, "license": data.license, "tier": data.tier, "vultus": __version__}
     _keep(job.out / RUN, facts)
+
+
+def _as_begun(job: Job, recipe: config.Recipe) -> None:
+    """Refuse to go on with another recipe; the checkpoint compares the numbers of the loop itself."""
+    _noted(job.out)
+    before = config.read(job.out / config.FILE)
+    for name in ("backbone", "loss", "pair", "centers", "data", "hooks"):
+        then, now = getattr(before, name), getattr(recipe, name)
+        if name == "data":
+            then = replace(then, workers=now.workers)  # threads change nothing
+        _as_noted(job.out, name, then, now)
+
+
+def _as_noted(out: Path, what: str, then: Any, now: Any) -> None:
+    if then != now:
+        raise InputError(
+            f"{out}: {what}: expected {then}, as the run began, got {now}: go on with that, or name a new folder"
+        )
 
 
 def _absolute(name: str) -> str:

@@ -117,6 +117,8 @@ def test_what_cannot_be_used_is_named(tmp_path):
         b"A": pickle.dumps(print),  # never called
         b"B": packed([b"picture", 1])[:-1],
         b"C": b"\xc6" + struct.pack(">I", 1 << 31),
+        b"D": packed([b"picture", 1 << 63]),
+        b"E": pickle.dumps((b"picture", -(1 << 80))),
     }
     data = lmdb_set(written(tmp_path, {**good, **bad}))
     assert len(data) == 6

@@ -138,6 +138,18 @@ def test_what_is_drawn_follows_from_the_generator():
         assert not torch.equal(first, a(d, who)[2])
 
 
+@pytest.mark.parametrize("name", ["random", "distance_weighted"])
+def test_a_miner_by_name_draws_from_the_stream_that_runs_seed_and_keep(name):
+    emb, who = draw(1)
+    d = torch.cdist(emb, emb)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        first, second = (miner_of(name)(d, who)[2] for _ in range(2))
+        assert not torch.equal(first, second)  # a loss that is given a name makes the miner anew in every step
+        torch.manual_seed(5)
+        assert torch.equal(first, miner_of(name)(d, who)[2])
+
+
 @pytest.mark.parametrize("name", MINERS)
 def test_batches_without_triplets(name):
     for labels in ((0, 0, 0), (0, 1, 2), ()):

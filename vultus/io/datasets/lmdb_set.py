@@ -40,6 +40,7 @@ _OWN = (b"__keys__", b"__len__", b"__names__")
 _MAX_VALUE = 64 * 1024 * 1024
 _ROOM = 1 << 26  # bytes that a new file may take at first; doubled when it is full
 _MOST = 1 << 42
+_LABELS = 1 << 63
 _AT_ONCE = 256  # pictures of one transaction
 
 
@@ -243,6 +244,8 @@ def _entry(data: Any) -> tuple[bytes, int]:
         label = label.item()
     if not isinstance(label, int) or isinstance(label, bool) or not isinstance(value[0], bytes) or not value[0]:
         raise InputError(f"expected an encoded picture and a label, got {_kinds(value)}")
+    if not -_LABELS <= label < _LABELS:
+        raise InputError(f"expected a label of 64 bits, got one of {label.bit_length()}")
     return value[0], label
 
 

@@ -87,11 +87,12 @@ class Random:
     """Every pair of one person, with any other, each as likely.
 
     Args:
-        generator: of the draws, on the processor; None is seed 0. Its state is no part of a checkpoint.
+        generator: of the draws, on the processor; its state is no part of a checkpoint. None is torch's own stream,
+            which a run seeds and its checkpoints keep; ranks then draw triplets of their own.
     """
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
-        self.generator = generator or torch.Generator().manual_seed(0)
+        self.generator = generator
 
     @torch.no_grad()
     def __call__(self, distance: Tensor, labels: Tensor) -> Triplets:
@@ -130,7 +131,7 @@ class DistanceWeighted:
         if dim < 3 or not 0 < near < far < 2:
             raise InputError(f"dim, near, far: expected 3 or more and 0 < near < far < 2, got {dim}, {near} and {far}")
         self.dim, self.near, self.far, self.squared = dim, near, far, squared
-        self.generator = generator or torch.Generator().manual_seed(0)
+        self.generator = generator
 
     @torch.no_grad()
     def __call__(self, distance: Tensor, labels: Tensor) -> Triplets:
@@ -211,7 +212,7 @@ def _pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
     return same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~same
 
 
-def _drawn(one: Tensor, weight: Tensor, generator: torch.Generator) -> Triplets:
+def _drawn(one: Tensor, weight: Tensor, generator: torch.Generator | None) -> Triplets:
     """Every pair of `one`, with a column drawn by the (N, N) float64 weights of the anchor's row."""
     usable = one & (weight.sum(dim=1) > 0)[:, None]
     anchor, positive = usable.nonzero(as_tuple=True)
