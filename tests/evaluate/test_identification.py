@@ -140,6 +140,19 @@ def test_a_draw_is_people_repeated(seed):
     assert mean.low == pytest.approx(mean_average_precision([again], rng=rng(), n_boot=1).value)
 
 
+def test_who_is_not_in_a_draw_does_not_hold_the_threshold():
+    """In a draw without 9, whose alarm is the highest, the two of 8 are too many: the bar is just above them, and the
+    mate at 0.6 passes it though not the score of 9.
+    """
+    best, mate = np.array([0.6, 0.95, 0.3, 0.5, 0.9]), np.array([0.6, 0.95, *[-np.inf] * 3])
+    rank, precision = np.array([1, 1, 0, 0, 0]), np.array([1.0, 1.0, *[np.nan] * 3])
+    found = Searches(np.array([1, 2, 7, 8, 9]), best, mate, rank, precision, 3)
+    seed = next(k for k in range(5000) if next(_draws(5, 1, rng(k))).tolist() == [1, 1, 1, 2, 0])
+    drawn = open_set([found], [0.25], rng=rng(seed), n_boot=1).tpirs[0]
+    assert drawn.value == 0.5
+    assert drawn.low == drawn.high == 1
+
+
 def test_intervals_hold_the_value_and_narrow_with_people():
     widths = []
     for n in (40, 640):

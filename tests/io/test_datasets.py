@@ -185,6 +185,7 @@ def test_folds_count_each_kind_apart(tmp_path: Path) -> None:
         (3, "Ann_Lee_0002.jpg 0", "equal flags"),
         (1, "Ann_Lee_0002.jpg", "line 2"),
         (1, "Ann 1", "line 2"),
+        (1, "Ann_Lee_0002.jpg --1", "line 2"),
         (5, "", "two lines per pair, got 5"),
     ],
 )

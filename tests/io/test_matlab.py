@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -57,17 +58,41 @@ def test_what_scipy_writes_is_read(tmp_path, compressed):
     assert got["truth"].tolist() == [[1, 0]]
 
 
-def test_the_other_order_of_bytes(tmp_path):
-    """By hand: one variable x of one double, 2.5, as a big-endian machine writes it."""
+def element(kind, content):
+    return struct.pack(">II", kind, len(content)) + content + b"\0" * (-len(content) % 8)
 
-    def element(kind, content):
-        return struct.pack(">II", kind, len(content)) + content + b"\0" * (-len(content) % 8)
 
-    inner = element(6, struct.pack(">II", 6, 0)) + element(5, struct.pack(">ii", 1, 1))
-    inner += struct.pack(">HH", 1, 1) + b"x\0\0\0" + element(9, struct.pack(">d", 2.5))
-    path = tmp_path / "x.mat"
+def by_hand(path, of, shape, content):
+    """One variable x of class `of`, as a big-endian machine writes it."""
+    inner = element(6, struct.pack(">II", of, 0)) + element(5, struct.pack(f">{len(shape)}i", *shape))
+    inner += struct.pack(">HH", 1, 1) + b"x\0\0\0" + content
     path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(">H", 0x0100) + b"MI" + element(14, inner))
+    return path
+
+
+def test_the_other_order_of_bytes(tmp_path):
+    path = by_hand(tmp_path / "x.mat", 6, (1, 1), element(9, struct.pack(">d", 2.5)))
     assert read_matlab(path)["x"].tolist() == [[2.5]]
+
+
+def test_shapes_that_hold_nothing_cost_nothing(tmp_path):
+    """Two billion rows of no letters are no list of two billion texts."""
+    path = tmp_path / "x.mat"
+    assert read_matlab(by_hand(path, 4, (2**31 - 1, 0), element(4, b"")))["x"] == ""
+    for shape in ((0, *[2**31 - 1] * 3), (1,) * 70, (1,)):
+        with pytest.raises(InputError, match="'x'"):
+            read_matlab(by_hand(path, 6, shape, element(9, struct.pack(">d", 2.5)[: 8 * int(0 not in shape)])))
+
+
+def test_a_limit_that_is_used_up_is_still_one(tmp_path):
+    """Once the first variable has grown to all that is allowed, the second may not grow at all."""
+    path = written(tmp_path, {"a": np.zeros((500, 50)), "b": np.zeros((500, 500))}, do_compression=True)
+    content = path.read_bytes()
+    (size,) = struct.unpack_from("<I", content, 132)
+    most = len(zlib.decompress(content[136 : 136 + size]))
+    assert len(content) < most
+    with pytest.raises(InputError, match="of at most 0 bytes, got more"):
+        read_matlab(path, max_bytes=most)
 
 
 @settings(max_examples=60, deadline=None)

@@ -21,6 +21,7 @@ __all__ = ["read_matlab"]
 
 _MAX_BYTES = 1 << 28
 _MAX_DEPTH = 8
+_MAX_AXES = 32
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _TEXT = {16: "utf-8", 17: "utf-16", 18: "utf-32"}
 _MATRIX, _COMPRESSED = 14, 15
@@ -70,10 +71,10 @@ def read_matlab(path: str | os.PathLike[str], *, max_bytes: int = _MAX_BYTES) ->
 def _inflated(content: bytes, budget: int, path: str) -> bytes:
     stream = zlib.decompressobj()
     try:
-        plain = stream.decompress(content, budget)
+        plain = stream.decompress(content, budget + 1)  # a limit of 0 would be none
     except zlib.error as error:
         raise InputError(f"{path}: expected compressed variables, got damaged ones: {error}") from error
-    if stream.unconsumed_tail:
+    if len(plain) > budget:
         raise InputError(f"{path}: expected variables of at most {budget} bytes, got more")
     return plain
 
@@ -105,7 +106,7 @@ def _variable(content: bytes, order: str, path: str, depth: int) -> tuple[str, A
     except (StopIteration, struct.error, ValueError) as error:
         raise InputError(f"{path}: expected flags, sizes and name of a variable, got a damaged one") from error
     kind = word & 0xFF
-    count = int(np.prod(shape, dtype=object)) if shape and min(shape) >= 0 else -1
+    count = int(np.prod(shape, dtype=object)) if 2 <= len(shape) <= _MAX_AXES and min(shape) >= 0 else -1
     if count < 0 or depth > _MAX_DEPTH or (kind in _NUMERIC and word & _COMPLEX):
         raise InputError(f"{path}: expected arrays and cells of real numbers and text, got another one in {label!r}")
     if kind == _CELL:
@@ -121,7 +122,10 @@ def _variable(content: bytes, order: str, path: str, depth: int) -> tuple[str, A
     values = _numbers(stored, raw, order, path)
     if len(values) != count:
         raise InputError(f"{path}: expected {count} numbers in {label!r}, got {len(values)}")
-    return label, values.astype(_NUMERIC[kind]).reshape(shape, order="F")
+    try:
+        return label, values.astype(_NUMERIC[kind]).reshape(shape, order="F")
+    except ValueError as error:  # none of it, and more along the other axes than can be counted
+        raise InputError(f"{path}: expected an array in {label!r}, got one of shape {shape}: {error}") from error
 
 
 def _numbers(stored: int, raw: bytes, order: str, path: str) -> np.ndarray[Any, Any]:
@@ -149,4 +153,4 @@ def _text(letters: list[str], shape: tuple[int, ...], path: str) -> str | list[s
     rows = shape[0]
     if len(letters) != int(np.prod(shape, dtype=object)):
         raise InputError(f"{path}: expected text of shape {shape}, got {len(letters)} characters")
-    return "".join(letters) if rows <= 1 else ["".join(letters[row::rows]) for row in range(rows)]
+    return "".join(letters) if rows <= 1 or not letters else ["".join(letters[row::rows]) for row in range(rows)]

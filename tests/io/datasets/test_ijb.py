@@ -62,6 +62,7 @@ def edited(tmp_path, name, change):
         ("ijbc_1N_gallery_G1.csv", lambda s: s.replace("10,1,img/10_1", "10,7,img/10_1"), "line 3: .*got 7 and 1"),
         ("ijbc_1N_gallery_G1.csv", lambda s: s.replace("11,2", "a,2"), "line 5: expected TEMPLATE_ID"),
         ("ijbc_1N_gallery_G1.csv", lambda s: s.replace("11,2", "12,2"), "without a picture, such as 12"),
+        ("ijbc_1N_gallery_G1.csv", lambda s: s + '"' + "x" * 140_000, "expected a table, got something else: field"),
         ("ijbc_1N_probe_mixed.csv", lambda s: s.split("\n")[0], "expected a line per picture, got none"),
     ],
 )

@@ -272,7 +272,8 @@ def _thresholds(falling: F64, weights: F64, rates: F64) -> F64:
     last = np.searchsorted(reached, rates * total * (1 + 1e-12), "right") - 1
     first = np.searchsorted(reached, reached[np.maximum(last, 0)], "left")  # scores of people not drawn weigh 0
     drawn = falling[ends[np.searchsorted(reached, 0.0, "right")]]
-    taus: F64 = np.where(last < 0, np.nextafter(drawn, np.inf), falling[ends[first]])
+    none = reached[np.maximum(last, 0)] == 0  # nobody who was drawn may pass
+    taus: F64 = np.where((last < 0) | none, np.nextafter(drawn, np.inf), falling[ends[first]])
     return taus
 
 

@@ -205,16 +205,19 @@ def _listed(path: Path, numbers: I64) -> tuple[I64, dict[int, int]]:
     """Templates of a 1:N list as indices, rising, and the person of each."""
     reader = csv.reader(io.StringIO(text_of(path), newline=""))
     people: dict[int, int] = {}
-    for row in reader:
-        if reader.line_num == 1 and not (row and _whole(row[0])):
-            continue
-        if len(row) < 2 or not (_whole(row[0]) and _whole(row[1])):
-            raise InputError(f"{path}, line {reader.line_num}: expected TEMPLATE_ID,SUBJECT_ID,..., got {row[:3]}")
-        if people.setdefault(int(row[0]), int(row[1])) != int(row[1]):
-            raise InputError(
-                f"{path}, line {reader.line_num}: expected one person for template {row[0]}, got {row[1]} and "
-                f"{people[int(row[0])]}"
-            )
+    try:
+        for row in reader:
+            if reader.line_num == 1 and not (row and _whole(row[0])):
+                continue
+            if len(row) < 2 or not (_whole(row[0]) and _whole(row[1])):
+                raise InputError(f"{path}, line {reader.line_num}: expected TEMPLATE_ID,SUBJECT_ID,..., got {row[:3]}")
+            if people.setdefault(int(row[0]), int(row[1])) != int(row[1]):
+                raise InputError(
+                    f"{path}, line {reader.line_num}: expected one person for template {row[0]}, got {row[1]} and "
+                    f"{people[int(row[0])]}"
+                )
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: expected a table, got something else: {error}") from error
     if not people:
         raise InputError(f"{path}: expected a line per picture, got none")
     found = _indices(path, np.array(sorted(people), np.int64), numbers)

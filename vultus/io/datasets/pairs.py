@@ -126,6 +126,6 @@ def _pair(path: Path, number: int, line: str) -> tuple[Numbered, Numbered]:
 def _flagged(path: Path, number: int, line: str) -> tuple[Numbered, int, int]:
     words = line.split()
     key = NUMBERED.key(Path(words[0]))
-    if len(words) != 2 or key is None or not words[1].lstrip("-").isdecimal():
+    if len(words) != 2 or key is None or not words[1].removeprefix("-").isdecimal():
         raise InputError(f"{path}, line {number}: expected `Name_0001.jpg flag`, got {_listed.shown([line])}")
     return key, int(words[1]), number
