@@ -126,6 +126,9 @@ def test_what_is_no_recipe_at_all_is_refused(tmp_path):
             config.read(tmp_path / "bad.toml")
     with pytest.raises(InputError, match="expected arguments among scale, margin, straight; got slope"):
         config.build_trainable(config.read("arcface", set={"loss.args.slope": "1"}), 3)
+    for words in ("{name = 'aroface', args = {ratio = 'most'}}", "{name = 'verification_signal'}"):
+        with pytest.raises(InputError, match="cannot be made with args"):
+            config.hooks(config.read("arcface", set={"hooks": f"[{words}]"}))
 
 
 def test_a_backbone_in_a_backbone():

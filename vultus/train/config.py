@@ -390,7 +390,11 @@ def _loaded(part: Part, **offered: Any) -> Any:
     args = {key: _inner(value) for key, value in part.args.items()}
     target = getattr(import_module(row.module), row.target.partition(":")[2])
     taken = inspect.signature(target).parameters
-    return catalogue.load(part.name, **{**{key: value for key, value in offered.items() if key in taken}, **args})
+    given = {**{key: value for key, value in offered.items() if key in taken}, **args}
+    try:
+        return catalogue.load(part.name, **given)
+    except TypeError as error:  # a word where a number is wanted, or an argument that has no default is not there
+        raise InputError(f"{part.name}: cannot be made with args {dict(part.args)}: {error}") from error
 
 
 def _inner(value: Any) -> Any:

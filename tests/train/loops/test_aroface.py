@@ -219,6 +219,7 @@ def test_refusals():
     for bad, message in (
         ({"eta": -1.0}, "eta, k, seed"),
         ({"k": 0}, "eta, k, seed"),
+        ({"k": 1.5}, "whole ones"),
         ({"ratio": 1.5}, "expected a share"),
         ({"sign": "up"}, "expected one of gradient, random"),
     ):

@@ -153,13 +153,22 @@ class AdversarialWarp:
         released_bound: bool = False,
         seed: int = 0,
     ) -> None:
-        if not (math.isfinite(eta) and eta >= 0 and k >= 1 and seed >= 0):
-            raise InputError(f"eta, k, seed: expected numbers from 0, 1 and 0, got {eta}, {k} and {seed}")
+        if not (
+            math.isfinite(eta)
+            and eta >= 0
+            and k >= 1
+            and seed >= 0
+            and float(k).is_integer()
+            and float(seed).is_integer()
+        ):
+            raise InputError(
+                f"eta, k, seed: expected a number from 0 and whole ones from 1 and 0, got {eta}, {k} and {seed}"
+            )
         if not 0 <= ratio <= 1:
             raise InputError(f"ratio: expected a share from 0 to 1, got {ratio}")
         if sign not in _SIGNS:
             raise InputError(f"sign: expected one of {', '.join(_SIGNS)}; got {sign!r}")
-        self.eta, self.k, self.ratio, self.seed = eta, k, ratio, seed
+        self.eta, self.k, self.ratio, self.seed = eta, int(k), ratio, int(seed)
         self.sign, self.released_bound = sign, released_bound
 
     def __repr__(self) -> str:
