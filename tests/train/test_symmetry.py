@@ -53,8 +53,13 @@ def test_it_is_the_loss_of_the_frontal_faces():
     torch.testing.assert_close(got, want)
     got.backward()
     assert net.turn.grad.abs().sum() > 0
+    _added(hook, _batch([6.0]), net)  # a batch without a frontal face
+    resumed = catalogue.load("symface.hook", weight=2.0)
+    resumed.load(hook.state())
     told = hook.on_eval(0, None)
-    assert told["symface.frontal"] == 0.75
+    assert resumed.on_eval(0, None) == told
+    assert resumed.state()["seen"].shape == (0, 2)
+    assert told["symface.frontal"] == 0.375
     assert told["symface.spread"] > 0
     assert hook.on_eval(1, None) == {}
 

@@ -27,10 +27,13 @@ from torch.nn import functional
 from vultus import catalogue
 from vultus.contracts import Embedder
 from vultus.errors import InputError
+from vultus.io.files import read_bytes
 from vultus.io.tensors import unpack
 from vultus.train._ranks import ranks_of
 
 __all__ = ["Harmonic"]
+
+_LIMIT = 1 << 34  # bytes of weights
 
 
 class Harmonic:
@@ -181,7 +184,7 @@ def _load(net: nn.Module, path: Path) -> None:
             f"start: expected the folder of an exported run or its backbone.safetensors, but there is no {path}; "
             "`vultus export RUN` makes it"
         )
-    arrays, _ = unpack(path.read_bytes())
+    arrays, _ = unpack(read_bytes(path, _LIMIT))
     own = net.state_dict()
     for name in sorted({*own, *arrays}):
         mine, came = (tuple(part[name].shape) if name in part else "none" for part in (own, arrays))

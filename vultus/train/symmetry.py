@@ -9,6 +9,7 @@ Differs: nothing known beyond `symface`; no code was released.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -91,6 +92,18 @@ class SymmetryPenalty:
             if values:
                 found[f"symface.{name}"] = sum(values) / len(values)
         return found
+
+    def state(self) -> dict[str, Tensor]:
+        """For a checkpoint: what was seen since it was last asked, a row per batch, NaN where no face was frontal."""
+        rows = [(one["frontal"], one.get("spread", float("nan"))) for one in self._seen]
+        return {"seen": torch.tensor(rows, dtype=torch.float64).reshape(-1, 2)}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take what `state` gave."""
+        self._seen = [
+            {"frontal": share} if spread != spread else {"frontal": share, "spread": spread}
+            for share, spread in state["seen"].tolist()
+        ]
 
     def _frontness(self, points: Tensor, width: int) -> Tensor:
         """(N,) in [0, 1]; -1 where points say nothing."""
