@@ -195,6 +195,21 @@ def test_comparators_see_the_other_folds_only() -> None:
     assert report.metrics["learned.pairs"].value == pytest.approx(expected)
 
 
+def test_nothing_learns_from_the_test_pairs_of_view_1() -> None:
+    pairs = made_up(folds=2)
+    rows = embedder(pairs.subjects)(pairs.paths)[0].vec
+    Spy.taught = []
+    report = verification(pairs, embedder(pairs.subjects), replace(QUICK, held_out=True), learners={"people": Spy})
+    ((vectors, people),) = Spy.taught
+    train = pairs.folds == 0
+    used = np.unique([pairs.left[train], pairs.right[train]])
+    np.testing.assert_array_equal(vectors, rows[used])
+    np.testing.assert_array_equal(people, pairs.subjects[used])
+    scores = (rows[pairs.left, 0] + rows[pairs.right, 0]).astype(np.float64)
+    tau = roc.best_threshold(scores[train], pairs.same[train])
+    assert report.metrics["learned.people"].value == pytest.approx(((scores >= tau) == pairs.same)[~train].mean())
+
+
 def test_the_page_is_whole(tmp_path: Path) -> None:
     pairs = made_up()
     rules = Judging("Made up", flip="its vector was added", unsure="nothing", n_boot=20)

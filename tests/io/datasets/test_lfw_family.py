@@ -195,6 +195,8 @@ def test_cfp_counts_frontal_pictures_and_profiles_apart(cfp: Path) -> None:
         ("003/frontal/02.jpg", "003/profile/01.jpg", True, 1),
         ("003/frontal/01.jpg", "001/profile/02.jpg", False, 1),
     ]
+    with pytest.raises(InputError, match="expected CFP-FP as it was released"):  # they would be passed over in silence
+        read_set("cfp-fp", cfp, images=cfp / "aligned")
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ def _learned(
     rows, found, left, right = pictures
     both = found[left] & found[right]
     columns = []
-    for label in np.unique(folds):
+    for label in [1] if rules.held_out else np.unique(folds):  # of View 1 nothing learns from the pairs that are judged
         train = both & (folds != label)
         learner: Any = make()
         if hasattr(learner, "fit_pairs"):
@@ -266,7 +266,7 @@ def _learned(
         scores[~both] = scores[both].min(initial=0.0) - 1
         columns.append(scores)
     if rules.held_out:
-        dev, test = (_part(replace(table, score=columns[1]), folds == k) for k in (0, 1))
+        dev, test = (_part(replace(table, score=columns[0]), folds == k) for k in (0, 1))
         return held_out_accuracy(dev, test, rng=rng, n_boot=rules.n_boot).mean
     return fold_accuracy_of(columns, table, folds, rng=rng, n_boot=rules.n_boot).mean
 

@@ -77,7 +77,7 @@ def read_set(name: str, folder: StrPath, *, listing: StrPath | None = None, imag
         images: the folder of pictures, where the release holds them twice (as CALFW's does, aligned and not).
 
     Raises:
-        InputError: no such set, no list, or as the reader of the set.
+        InputError: no such set, no list, a list or pictures of one's own for CFP, or as the reader of the set.
         StoreError: the system refuses to read a file.
     """
     if name not in FAMILY:
@@ -85,7 +85,12 @@ def read_set(name: str, folder: StrPath, *, listing: StrPath | None = None, imag
     member, root = FAMILY[name], Path(folder)
     if not root.is_dir():
         raise InputError(f"{root}: expected the folder of {member.title}, got no folder")
-    if not member.lists:  # the lists have their place in the folder
+    if not member.lists:  # lists and pictures have their place in the folder
+        if listing is not None or images is not None:
+            raise InputError(
+                f"{root}: expected {member.title} as it was released, its lists name its pictures; got another list or "
+                "folder of pictures: leave out --list and --images, put other pictures in a copy of the release"
+            )
         return member.read(root, root)
     path = Path(listing) if listing is not None else _listing(root, member)
     return member.read(path, Path(images) if images is not None else root)
