@@ -71,6 +71,11 @@ def test_a_written_recipe_is_the_same(scale, tmp_path):
     assert (changed.scale, changed.optimizer.lr, changed.seed) == (scale, 0.5, 3)
 
 
+def test_a_seed_that_no_generator_takes_is_refused():
+    with pytest.raises(InputError, match="seed: expected a number from 0 and below"):
+        config.build_trainable(config.read("arcface", "tiny", set={"seed": "9" * 23}), 3)
+
+
 def test_scales_and_settings_replace_what_they_name():
     paper, nano = (config.read("arcface", scale=scale) for scale in ("paper", "nano"))
     assert (paper.backbone.name, paper.size_hw, paper.schedule.steps) == ("iresnet.100", (112, 112), 180000)

@@ -187,10 +187,10 @@ def seeded(seed: int) -> tuple[np.random.Generator, torch.Generator]:
     """Random numbers of NumPy and of torch that follow from a seed.
 
     Raises:
-        InputError: if the seed is below 0.
+        InputError: if the seed is below 0, or is no number of 63 bits.
     """
-    if seed < 0:
-        raise InputError(f"seed: expected a number from 0, got {seed}")
+    if not 0 <= seed < 1 << 63:
+        raise InputError(f"seed: expected a number from 0 and below 2^63, got {seed}")
     return np.random.default_rng(seed), torch.Generator().manual_seed(seed)
 
 
