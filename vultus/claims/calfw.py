@@ -2,7 +2,7 @@
 
 CALFW itself is not at hand, nor are ages of LFW's people. So each half stands on what there is, and says which.
 
-`calfw` stands on photographs: LFW's pictures of View 2, MobileFaceNet (CASIA), sex by first name (664 women and 1,869
+`calfw` stands on photographs: LFW's pictures of View 2, MobileFaceNet (CASIA), sex by first name (508 women and 1,416
 men; noisy). Unit: a person of known sex. Metric: share of a person's comparisons with other people that are accepted,
 at the threshold that one in 1,000 comparisons of any other two people reaches; people are cut in two halves at random,
 one cut a seed, and each half is judged at the threshold of the other. Arms: strangers of the same sex, any strangers.

@@ -69,6 +69,9 @@ def test_xqlfw_has_the_lists_of_lfw(tmp_path: Path) -> None:
     text(tmp_path / "xqlfw_pairs.txt", "2\t1", "Ann\t1\t2", "Ann\t1\tBo\t2", "Bo\t1\t2", "Bo\t1\tAnn\t2")
     pairs = read_set("xqlfw", tmp_path)
     assert pairs.name == "xqlfw"
+    (tmp_path / "xqlfw_pairs.txt").rename(tmp_path / "pairs.txt")
+    with pytest.raises(InputError, match=r"xqlfw_pairs\.txt"):  # LFW's own list is not taken for it
+        read_set("xqlfw", tmp_path)
     assert said(pairs)[2] == ("Bo_0001", "Bo_0002", True, 1)
 
 

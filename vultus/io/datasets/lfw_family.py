@@ -344,9 +344,7 @@ FAMILY: dict[str, Member] = {
     "calfw": Member("CALFW", ("pairs_CALFW.txt",), _cross("calfw"), disjoint=True, unsure=_ORDER),
     "cplfw": Member("CPLFW", ("pairs_CPLFW.txt",), _cross("cplfw"), disjoint=True, unsure=_ORDER),
     "sllfw": Member("SLLFW", ("pair_SLLFW.txt",), sllfw_pairs, disjoint=True),
-    "xqlfw": Member(
-        "XQLFW", ("xqlfw_pairs.txt", "pairs.txt"), lambda listing, root: lfw_pairs(listing, root, name="xqlfw")
-    ),
+    "xqlfw": Member("XQLFW", ("xqlfw_pairs.txt",), lambda listing, root: lfw_pairs(listing, root, name="xqlfw")),
     "mlfw": Member("MLFW", ("pairs.txt",), mlfw_pairs, unsure=f"{_ORDER}; the numbers in its file names"),
     "cfp-ff": Member("CFP-FF", (), lambda listing, root: cfp_pairs(root, "FF"), disjoint=True),
     "cfp-fp": Member("CFP-FP", (), lambda listing, root: cfp_pairs(root, "FP"), disjoint=True),
