@@ -104,6 +104,31 @@ def test_beyond_the_tail_is_refused_and_few_errors_are_named():
     assert "fewer than 30" in trade_off(c, [1e-5], rng=rng, n_boot=5).tars[0].note
 
 
+def test_who_is_not_in_a_draw_does_not_hold_the_threshold():
+    """In a draw of 1 and 2 alone, each twice, their score of 0.5 is too many at any rate: the bar is just above it, and
+    the mate at 0.6 passes it though not the score of 8 and 9.
+    """
+    table = ComparisonTable(
+        np.array([0.6, 0.95, 0.9, 0.5]), np.array([True, True, False, False]),
+        np.array([1, 2, 8, 1]), np.array([1, 2, 9, 2]), "test",
+    )  # fmt: skip
+    c = from_table(table)
+    seed = next(k for k in range(5000) if next(_draws(c, 1, np.random.default_rng(k))).tolist() == [2, 2, 0, 0])
+    curve = trade_off(c, [0.25], rng=np.random.default_rng(seed), n_boot=1)
+    assert curve.thresholds[0] == np.nextafter(0.9, np.inf)
+    (tar,) = curve.tars
+    assert (tar.value, tar.low, tar.high) == (0.5, 1, 1)
+
+
+def test_a_draw_without_any_non_mated_score_ends_in_no_error():
+    """1 alone is drawn: nothing of two people is left, and his mate passes."""
+    table = ComparisonTable(np.array([0.6, 0.5]), np.array([True, False]), np.array([1, 1]), np.array([1, 2]), "test")
+    c = from_table(table)
+    seed = next(k for k in range(100) if next(_draws(c, 1, np.random.default_rng(k))).tolist() == [2, 0])
+    (tar,) = trade_off(c, [0.5], rng=np.random.default_rng(seed), n_boot=1).tars
+    assert tar.low == tar.high == 1
+
+
 def test_interval_narrows_with_more_people():
     """With four times as many people the interval is about half as wide."""
     wide, narrow = (separation(table_of(1, n=n), rng=np.random.default_rng(0), n_boot=200)["eer"] for n in (40, 160))

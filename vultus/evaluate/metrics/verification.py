@@ -167,7 +167,9 @@ def _operate(c: Comparisons, ends: I64, fars: F64, w: F64) -> tuple[F64, F64]:
     allowed = fars * c.weigh(w) * (1 + 1e-12)
     last = np.searchsorted(reached, allowed, "right") - 1
     first = np.searchsorted(reached, reached[np.maximum(last, 0)], "left")  # people not drawn leave scores that weigh 0
-    taus = np.where(last < 0, np.nextafter(c.tail[0], np.inf), c.tail[ends[first]])
+    none = reached[np.maximum(last, 0)] == 0  # no score that was drawn may pass
+    highest = c.tail[ends[min(int(np.searchsorted(reached, 0.0, "right")), len(ends) - 1)]]  # of those that were drawn
+    taus = np.where((last < 0) | none, np.nextafter(highest, np.inf), c.tail[ends[first]])
     below = np.concatenate([[0.0], np.cumsum(weight)])[np.searchsorted(c.mated, taus, "left")]
     return taus, 1.0 - below / weight.sum()
 
