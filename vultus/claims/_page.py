@@ -53,7 +53,7 @@ def html(known: Mapping[str, Claim], results: Iterable[tuple[Path, Mapping[str, 
         f"<title>Claims of vultus</title>\n<style>\n{style}</style>\n</head>\n<body><main>\n"
         "<h1>What is shown, and what is not</h1>\n"
         "<p>Each claim is a method against its baseline on the same data, budget and seeds. The interval is a paired "
-        "bootstrap of the gain; positive is better.</p>\n"
+        "bootstrap of the gain; positive speaks for the claim.</p>\n"
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>\n'
         f'<dl class="meanings">{meanings}</dl>\n{"".join(parts)}</main></body></html>\n'
     )

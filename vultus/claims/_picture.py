@@ -59,8 +59,8 @@ def svg(document: Mapping[str, Any]) -> str:
         for name, (metric, role, what) in of.items()
     ]
     better = "higher" if document["higher_is_better"] else "lower"
-    upper, height = _panel(f"{document['metric']}; {better} is better", means, 0, zero=False)
-    title = f"gain over {document['baseline']}; right of 0 is better"
+    upper, height = _panel(f"{document['metric']}; {better} speaks for the claim", means, 0, zero=False)
+    title = f"gain over {document['baseline']}; right of 0 speaks for the claim"
     lower, total = _panel(title, gains, height, zero=True)
     words = _words(document)
     lines = [f'<text class="soft" x="0" y="{total + 8 + 18 * i}">{escape(line)}</text>' for i, line in enumerate(words)]
@@ -118,7 +118,8 @@ def _panel(title: str, rows: list[_Row], top: int, *, zero: bool) -> tuple[str, 
 def _drawn(row: _Row, y: int, at: Callable[[float], float]) -> Iterable[str]:
     name, metric, role = row.name, row.metric, row.role
     shown = _fitting(name, name[:25] + "…")
-    yield f'<text x="{_LEFT - 14}" y="{y + 5}" text-anchor="end">{escape(shown)}</text>'
+    squeezed = f' textLength="{_LEFT - 14}" lengthAdjust="spacingAndGlyphs"' if len(shown) > 22 else ""
+    yield f'<text x="{_LEFT - 14}" y="{y + 5}" text-anchor="end"{squeezed}>{escape(shown)}</text>'
     words = short(metric["value"])
     if metric["low"] is not None and metric["high"] is not None:
         yield f'<path class="span {role}" d="M{at(metric["low"]):.1f} {y}H{at(metric["high"]):.1f}"/>'
