@@ -25,11 +25,12 @@ from vultus.evaluate.metrics.identification import OpenSet, closed_set, open_set
 from vultus.evaluate.metrics.templates import pooled
 from vultus.evaluate.metrics.verification import Comparisons, TradeOff, trade_off
 from vultus.evaluate.protocols import _search_page
+from vultus.evaluate.protocols._crops import embedded_crops
 from vultus.evaluate.protocols._pair_set import at, embedded_rows, failures, rates_to_draw
 from vultus.evaluate.provenance import licenses, provenance
 from vultus.io import images
 from vultus.io.datasets.ijb import Ijb
-from vultus.types import F32, U8, Embedded, Metric, Report
+from vultus.types import F32, Embedded, Metric, Report
 
 __all__ = ["EmbedAt", "embed_at", "ijb"]
 
@@ -143,30 +144,14 @@ def embed_at(
     """
 
     def embed(paths: Sequence[Path], points: F32) -> tuple[Embedded, NDArray[np.bool_]]:
-        found = np.zeros(len(paths), bool)
-        crops: list[U8] = []
-        vectors: list[F32] = []
-        norms: list[F32] = []
-
-        def flush() -> None:
-            result = embedder.embed(np.concatenate(crops))
-            vectors.append(result.vec)
-            norms.append(np.ones(len(result), np.float32) if result.norm is None else result.norm)
-            crops.clear()
-
-        for i, (path, five) in enumerate(zip(watch(paths), points, strict=True)):
-            try:
-                pixels = images.read(path, truncated="accept").pixels
-            except InputError:
-                continue
-            crops.append(aligner.align(pixels, five[None], embedder.crop)[0])
-            found[i] = True
-            if len(crops) == batch:
-                flush()
-        if crops:
-            flush()
-        rows = np.concatenate(vectors) if vectors else np.zeros((0, embedder.dim), np.float32)
-        return Embedded(rows, embedder.space, np.concatenate(norms) if norms else None), found
+        return embedded_crops(
+            zip(watch(paths), points, strict=True),
+            lambda item: images.read(item[0], truncated="accept").pixels,
+            lambda item, _: item[1],
+            embedder,
+            aligner,
+            batch,
+        )
 
     return embed
 

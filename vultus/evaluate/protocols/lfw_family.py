@@ -28,6 +28,7 @@ from vultus.errors import InputError
 from vultus.evaluate.metrics.folds import FoldAccuracy, fold_accuracy, fold_accuracy_of, held_out_accuracy
 from vultus.evaluate.metrics.verification import from_table, separation, trade_off
 from vultus.evaluate.protocols import _lfw_family_page as page
+from vultus.evaluate.protocols._crops import embedded_crops
 from vultus.evaluate.protocols._pair_set import (
     Embed,
     PairSet,
@@ -179,22 +180,14 @@ def aligned_embed(pairs: BinPairs, embedder: Embedder, aligner: Aligner, *, batc
     """
 
     def embed(paths: Sequence[Path]) -> tuple[Embedded, NDArray[np.bool_]]:
-        found, crops, vectors = np.zeros(len(paths), bool), [], []
-        for i in range(len(paths)):
-            try:
-                pixels = pairs.read(i).pixels
-            except InputError:
-                continue
-            five = template("arcface112", (pixels.shape[0], pixels.shape[1]))
-            crops.append(aligner.align(pixels, five[None], embedder.crop)[0])
-            found[i] = True
-            if len(crops) == batch:
-                vectors.append(embedder.embed(np.concatenate(crops)).vec)
-                crops = []
-        if crops:
-            vectors.append(embedder.embed(np.concatenate(crops)).vec)
-        rows = np.concatenate(vectors) if vectors else np.zeros((0, embedder.dim), np.float32)
-        return Embedded(rows, embedder.space), found
+        return embedded_crops(
+            range(len(paths)),
+            lambda i: pairs.read(i).pixels,
+            lambda _, pixels: template("arcface112", (pixels.shape[0], pixels.shape[1])),
+            embedder,
+            aligner,
+            batch,
+        )
 
     return embed
 

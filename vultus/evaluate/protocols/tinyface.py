@@ -17,6 +17,7 @@ from vultus.contracts import Aligner, Embedder
 from vultus.errors import InputError
 from vultus.evaluate.metrics.identification import closed_set, mean_average_precision, search
 from vultus.evaluate.protocols import _search_page
+from vultus.evaluate.protocols._crops import embedded_crops
 from vultus.evaluate.protocols._pair_set import Embed, embedded_rows, failures
 from vultus.evaluate.provenance import licenses, provenance
 from vultus.io import images
@@ -123,26 +124,21 @@ def embed_whole(
     """
 
     def embed(paths: Sequence[Path]) -> tuple[Embedded, NDArray[np.bool_]]:
-        found = np.zeros(len(paths), bool)
-        crops: list[U8] = []
-        vectors: list[F32] = []
-        for i, path in enumerate(watch(paths)):
-            try:
-                pixels = images.read(path, truncated="accept").pixels
-            except InputError:
-                continue
-            height, width = pixels.shape[:2]
-            side = max(height, width)
-            corner = np.array([(width - side) / 2, (height - side) / 2], np.float32)
-            five = template("arcface112", (side, side)) + corner
-            crops.append(aligner.align(pixels, five[None], embedder.crop)[0])
-            found[i] = True
-            if len(crops) == batch:
-                vectors.append(embedder.embed(np.concatenate(crops)).vec)
-                crops = []
-        if crops:
-            vectors.append(embedder.embed(np.concatenate(crops)).vec)
-        rows = np.concatenate(vectors) if vectors else np.zeros((0, embedder.dim), np.float32)
-        return Embedded(rows, embedder.space), found
+        return embedded_crops(
+            watch(paths),
+            lambda path: images.read(path, truncated="accept").pixels,
+            lambda _, pixels: _in_square(pixels),
+            embedder,
+            aligner,
+            batch,
+        )
 
     return embed
+
+
+def _in_square(pixels: U8) -> F32:
+    """The points of the template in the smallest square around a picture."""
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    corner = np.array([(width - side) / 2, (height - side) / 2], np.float32)
+    return template("arcface112", (side, side)) + corner
