@@ -77,8 +77,15 @@ def test_a_folder_with_comparators(no_model, calfw, capsys):
     page = (calfw.parent / "report" / "report.html").read_text()
     assert "<h1>CALFW" in page
     assert "Not known of this layout" in page
+    assert "Their threshold is fitted on the same other folds, whose pairs they have learned from" in page
     assert main(words) == 0
     assert re.search(r"pairs\.accuracy_grid", capsys.readouterr().out)
+
+
+def test_folds_of_another_size(no_model, calfw, capsys):
+    words = ["evaluate", "pairs", str(calfw), "--set", "calfw", "--per-fold", "150", "--leaking", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["dataset"].startswith("calfw: 1,200 pairs in 4 folds")
 
 
 def test_people_in_two_folds(no_model, calfw, capsys):
@@ -125,6 +132,7 @@ def test_what_is_missing_is_said(no_model, calfw, capsys):
         ([str(calfw), "--set", "imdb"], "expected one of lfw, "),
         ([str(calfw), "--set", "cplfw"], "expected the list pairs_CPLFW.txt"),
         ([str(calfw / "none.bin")], "none.bin"),
+        ([str(calfw / "none.bin"), "--per-fold", "4"], "has ten folds of equal length, got 4"),
     ):
         assert main(["evaluate", "pairs", *words]) == EXIT_CODES["InputError"]
         assert message in capsys.readouterr().err

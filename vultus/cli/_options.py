@@ -29,6 +29,13 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 1_000_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 below 1,000,000, got {text!r}")
+    return int(text)
+
+
 def place(text: str) -> str:
     """The name of a file or folder."""
     if not text:

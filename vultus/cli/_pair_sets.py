@@ -29,6 +29,12 @@ def add(verbs: Any) -> argparse.ArgumentParser:
         "--images", type=_options.place, metavar="FOLDER", help="the pictures, where the release holds them twice"
     )
     parser.add_argument(
+        "--per-fold",
+        type=_options.count,
+        metavar="N",
+        help="pairs of one person in a fold, and as many of two, where folds are the order of the list (default: 300)",
+    )
+    parser.add_argument(
         "--leaking", action="store_true", help="go on where people are in two folds, and state it in the report"
     )
     parser.add_argument(
@@ -61,12 +67,16 @@ def measured(
 
     learners = {name: lambda name=name: catalogue.load(name) for name in args.learn}
     if Path(args.where).suffix.lower() == ".bin":
+        if args.per_fold is not None:
+            raise InputError(
+                f"--per-fold: expected none, {args.where} has ten folds of equal length, got {args.per_fold}"
+            )
         pairs, embed, judging = _bin(args, pipe)
     elif args.set is None:
         raise InputError(f"--set: expected which set {args.where} is (one of {', '.join(FAMILY)}), got none")
     else:
         member = FAMILY.get(args.set)
-        pairs = read_set(args.set, args.where, listing=args.list, images=args.images)
+        pairs = read_set(args.set, args.where, listing=args.list, images=args.images, per_fold=args.per_fold)
         embed = embedder(pipe, alone=True)
         judging = Judging(
             title=member.title if member else args.set,

@@ -39,7 +39,7 @@ def add(verbs: Any) -> list[argparse.ArgumentParser]:
     people.add_argument(
         "--known", type=_options.rate, default=0.5, metavar="SHARE", help="of the people (default: 0.5)"
     )
-    people.add_argument("--enrolled", type=_count, default=1, metavar="N", help="photos of each (default: 1)")
+    people.add_argument("--enrolled", type=_options.count, default=1, metavar="N", help="photos of each (default: 1)")
     people.add_argument(
         "--albums", action="store_true", help="folders in a person's folder are videos or albums: keep them apart"
     )
@@ -119,9 +119,3 @@ def _parts(pipe: Pipeline) -> tuple[Any, Any]:
 
 def _watch(paths: Sequence[Path]) -> Iterable[Path]:
     return _output.progress(paths, len(paths), "embed")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)

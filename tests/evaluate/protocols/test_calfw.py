@@ -13,6 +13,7 @@ from vultus.errors import InputError
 from vultus.evaluate.protocols.calfw import build_cross_age_pairs, pair_list
 from vultus.evaluate.protocols.lfw_family import leaking_people
 from vultus.io.datasets import cross_lfw_pairs
+from vultus.io.datasets.lfw_family import read_set
 from vultus.io.datasets.records import Dataset
 
 
@@ -105,6 +106,10 @@ def test_a_list_is_read_back_by_the_reader_of_calfw(tmp_path: Path) -> None:
         }
 
     assert said(read) == said(built.pairs)
+    assert said(read_set("calfw", tmp_path, per_fold=7)) == said(built.pairs)
+    assert set(read_set("calfw", tmp_path).folds.tolist()) == {0}
+    with pytest.raises(InputError, match="leave out --per-fold, which is for calfw, cplfw, sllfw, mlfw, agedb30"):
+        read_set("lfw", tmp_path, per_fold=7)
 
 
 def test_unmatched_strangers_are_of_any_kind() -> None:

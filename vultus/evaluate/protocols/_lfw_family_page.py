@@ -91,7 +91,13 @@ def notes(held_out: bool, unsure: str, linked: bool | None, learned: bool) -> li
             "pairs were drawn in place of people: intervals are too narrow."
         )
     if learned:
-        said.append("Comparators learn anew for each fold, from the other folds alone, and are judged as scores are.")
+        said.append(
+            "Comparators learn from the training pairs alone. Their threshold is fitted on those pairs too, which they "
+            "have learned from, so it may suit new pairs less well."
+            if held_out
+            else "Comparators learn anew for each fold, from the other folds alone. Their threshold is fitted on the "
+            "same other folds, whose pairs they have learned from, so it may suit the fold that is judged less well."
+        )
     if unsure:
         said.append(f"Not known of this layout: {unsure}.")
     return said

@@ -55,19 +55,28 @@ class Member:
     Attributes:
         title: as it is written in papers.
         lists: names of its list, the first that is there is taken.
-        read: (list, folder of pictures) -> pairs.
+        read: (list, folder of pictures) -> pairs; where folds are in the order of the list, with `per_fold` too.
         disjoint: True where its publication says that nobody is in two folds; None where that is not known.
         unsure: what of the layout was not seen in a release.
+        ordered: whether its folds are the order of the list.
     """
 
     title: str
     lists: tuple[str, ...]
-    read: Callable[[Path, Path], Pairs]
+    read: Callable[..., Pairs]
     disjoint: bool | None = None
     unsure: str = ""
+    ordered: bool = False
 
 
-def read_set(name: str, folder: StrPath, *, listing: StrPath | None = None, images: StrPath | None = None) -> Pairs:
+def read_set(
+    name: str,
+    folder: StrPath,
+    *,
+    listing: StrPath | None = None,
+    images: StrPath | None = None,
+    per_fold: int | None = None,
+) -> Pairs:
     """Read a set of `FAMILY` from the folder of its release.
 
     Args:
@@ -75,9 +84,12 @@ def read_set(name: str, folder: StrPath, *, listing: StrPath | None = None, imag
         folder: of the release; its list is looked for there and one folder deeper.
         listing: the list, where it lies elsewhere or has another name.
         images: the folder of pictures, where the release holds them twice (as CALFW's does, aligned and not).
+        per_fold: mated pairs, and as many non-mated ones, of each fold, where folds are the order of the list; None
+            for the 300 of the releases.
 
     Raises:
-        InputError: no such set, no list, a list or pictures of one's own for CFP, or as the reader of the set.
+        InputError: no such set, no list, a list or pictures of one's own for CFP, `per_fold` where folds are not the
+            order of the list, or as the reader of the set.
         StoreError: the system refuses to read a file.
     """
     if name not in FAMILY:
@@ -85,6 +97,12 @@ def read_set(name: str, folder: StrPath, *, listing: StrPath | None = None, imag
     member, root = FAMILY[name], Path(folder)
     if not root.is_dir():
         raise InputError(f"{root}: expected the folder of {member.title}, got no folder")
+    if per_fold is not None and not member.ordered:
+        ordered = ", ".join(key for key, one in FAMILY.items() if one.ordered)
+        raise InputError(
+            f"{root}: expected folds as the release of {member.title} writes them, got {per_fold} pairs a fold: leave "
+            f"out --per-fold, which is for {ordered}"
+        )
     if not member.lists:  # lists and pictures have their place in the folder
         if listing is not None or images is not None:
             raise InputError(
@@ -93,7 +111,8 @@ def read_set(name: str, folder: StrPath, *, listing: StrPath | None = None, imag
             )
         return member.read(root, root)
     path = Path(listing) if listing is not None else _listing(root, member)
-    return member.read(path, Path(images) if images is not None else root)
+    more = {} if per_fold is None else {"per_fold": per_fold}
+    return member.read(path, Path(images) if images is not None else root, **more)
 
 
 def lfw_view1(
@@ -333,23 +352,27 @@ def _view1(listing: Path, root: Path) -> Pairs:
     return lfw_view1(listing, listing.with_name("pairsDevTest.txt"), root)
 
 
-def _cross(name: str) -> Callable[[Path, Path], Pairs]:
-    return lambda listing, root: cross_lfw_pairs(listing, root, name=name)
+def _cross(name: str) -> Callable[..., Pairs]:
+    return lambda listing, root, **more: cross_lfw_pairs(listing, root, name=name, **more)
 
 
 _ORDER = "whether its folds are the order of the list, 300 mated and 300 other pairs each"
 FAMILY: dict[str, Member] = {
     "lfw": Member("LFW View 2", ("pairs.txt", "pairs_LFW.txt"), lfw_pairs, disjoint=True),
     "lfw-view1": Member("LFW View 1", ("pairsDevTrain.txt",), _view1, disjoint=True),
-    "calfw": Member("CALFW", ("pairs_CALFW.txt",), _cross("calfw"), disjoint=True, unsure=_ORDER),
-    "cplfw": Member("CPLFW", ("pairs_CPLFW.txt",), _cross("cplfw"), disjoint=True, unsure=_ORDER),
-    "sllfw": Member("SLLFW", ("pair_SLLFW.txt",), sllfw_pairs, disjoint=True),
+    "calfw": Member("CALFW", ("pairs_CALFW.txt",), _cross("calfw"), disjoint=True, unsure=_ORDER, ordered=True),
+    "cplfw": Member("CPLFW", ("pairs_CPLFW.txt",), _cross("cplfw"), disjoint=True, unsure=_ORDER, ordered=True),
+    "sllfw": Member("SLLFW", ("pair_SLLFW.txt",), sllfw_pairs, disjoint=True, ordered=True),
     "xqlfw": Member("XQLFW", ("xqlfw_pairs.txt",), lambda listing, root: lfw_pairs(listing, root, name="xqlfw")),
-    "mlfw": Member("MLFW", ("pairs.txt",), mlfw_pairs, unsure=f"{_ORDER}; the numbers in its file names"),
+    "mlfw": Member("MLFW", ("pairs.txt",), mlfw_pairs, unsure=f"{_ORDER}; the numbers in its file names", ordered=True),
     "cfp-ff": Member("CFP-FF", (), lambda listing, root: cfp_pairs(root, "FF"), disjoint=True),
     "cfp-fp": Member("CFP-FP", (), lambda listing, root: cfp_pairs(root, "FP"), disjoint=True),
     "agedb30": Member(
-        "AgeDB-30", ("agedb_30.txt",), agedb_pairs, unsure="the published list is a MATLAB file, which is not read"
+        "AgeDB-30",
+        ("agedb_30.txt",),
+        agedb_pairs,
+        unsure="the published list is a MATLAB file, which is not read",
+        ordered=True,
     ),
 }
 """Sets by name; `read_set` reads them."""
