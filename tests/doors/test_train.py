@@ -222,7 +222,7 @@ def test_a_folder_of_people_is_trained_on_and_measured_on(vultus, tmp_path):
     assert re.search(r"replaced by another picture: .*broken\.png", said.err)
     said = vultus("train", "arcface", *data, "--out", tmp_path / "b", "--verify", tmp_path / "people", "--json")
     assert said.document["results"]["people"]["eer"]["note"].startswith("12 mated and 54 non-mated pairs")
-    assert "people is what was trained on: its figures say nothing about other people" in said.err
+    assert "people: 4 of its 4 people are trained on too (p0, p1, p2, p3): its figures are not" in said.err
     assert (said.document["tier"], said.document["n_faults"]) == ("real", 1)
 
 

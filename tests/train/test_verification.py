@@ -13,6 +13,7 @@ from vultus.io.datasets.insight_bin import write_insight_bin
 from vultus.train.data import Pictures
 from vultus.train.loops.supervised import fit
 from vultus.train.settings import Settings
+from vultus.train.sources import TrainingSet, doubt
 from vultus.train.verification import FARS, PairSet, Scores, Verification, compare, figures, measured
 
 PEOPLE, EACH = 30, 6
@@ -176,3 +177,62 @@ def test_what_cannot_be_compared_is_said_in_words(crowd, bin_file):
     with pytest.raises(InputError, match="expected a trainable with `embed`"):
         Verification([pairs]).on_eval(1, type("Run", (), {"trainable": object()}))
     assert tuple(sorted(FARS, reverse=True)) == FARS
+
+
+@pytest.mark.parametrize("spread", [None, 2])
+@pytest.mark.parametrize("most", [1, 40, 10_000])
+def test_pairs_are_those_of_all_pairs_written_out(most, spread):
+    rng = np.random.default_rng(most)
+    labels = rng.integers(-1, 9, 60)
+    apart = None if spread is None else rng.integers(0, spread, 60)
+    pictures = Pictures(dots(labels * 0), labels, tuple("abcdefghi"), None, apart)
+    found = PairSet.of_pictures(pictures, most=most, seed=4)
+
+    a, b = np.triu_indices(60, 1)
+    known = (labels[a] == labels[b]) & (labels[a] >= 0)
+    if apart is not None:
+        known &= apart[a] != apart[b]
+    mated = np.flatnonzero(known)
+    if len(mated) > most:
+        mated = np.sort(np.random.default_rng((4, 57)).choice(mated, most, replace=False))
+    differ = np.flatnonzero(labels[a] != labels[b])
+    drawn = np.random.default_rng((4, 56)).choice(differ, min(len(differ), 10 * len(mated)), replace=False)
+    drawn = np.array([k for k in np.sort(drawn) if labels[a[k]] >= 0 and labels[b[k]] >= 0])
+    np.testing.assert_array_equal(found.left, a[np.concatenate([mated, drawn])])
+    np.testing.assert_array_equal(found.right, b[np.concatenate([mated, drawn])])
+    np.testing.assert_array_equal(found.same, np.arange(len(found.same)) < len(mated))
+
+
+def test_pairs_of_many_pictures_are_drawn_and_not_built():
+    labels = np.arange(60_000) // 2  # all pairs of them would take 29 GB
+    pictures = Pictures(np.zeros((len(labels), 1, 1, 3), np.uint8), labels, tuple(map(str, range(30_000))))
+    found = PairSet.of_pictures(pictures, most=1000)
+    assert (int(found.same.sum()), len(found.same)) == (1000, 11_000)
+    np.testing.assert_array_equal(labels[found.left] == labels[found.right], found.same)
+    assert (found.left < found.right).all()
+
+
+def test_people_who_are_trained_on_too_are_named():
+    def training(*names, used=None):
+        people = np.arange(len(names) if used is None else used)
+        return TrainingSet(Pictures(dots(people), people, names), (), "", "", "sim")
+
+    def measured_on(*names):
+        people = np.repeat(np.arange(len(names)), 2)
+        return PairSet.of_pictures(Pictures(dots(people), people, names, name="held"))
+
+    one = training("Ann_Lee", "bob", "cy")
+    assert doubt(one, measured_on("dora", "eve")) == ""
+    assert doubt(one, measured_on("ann lee", "Cy", "eve")).startswith(
+        "held: 2 of its 3 people are trained on too (ann lee, Cy): its figures"
+    )
+    assert doubt(training("ann", "bob", used=1), measured_on("bob", "eve")) == ""  # named, and on no picture
+    many = [f"p{i}" for i in range(9)]
+    assert "9 of its 9 people are trained on too (p0, p1, p2, p3, p4, ...)" in doubt(
+        training(*many), measured_on(*many)
+    )
+    assert "too, if both sets number people alike (2)" in doubt(training("0", "2"), measured_on("2", "3"))
+    assert "nothing is known" in doubt(training("0", "2"), measured_on("ann", "bob"))
+    held = measured_on("ann", "bob")
+    nameless = PairSet("x.bin", held.pictures, held.left, held.right, held.same)
+    assert doubt(one, nameless).startswith("x.bin: nothing is known of who in it is trained on too")

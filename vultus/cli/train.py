@@ -138,6 +138,8 @@ def _watched(job: Job) -> Done:
         if _first():
             what = f"{plan.recipe} at scale {plan.scale} on {plan.data.words}; {plan.parameters:,} parameters"
             print(f"{what}, {plan.settings.steps} steps of {plan.pictures} pictures", file=sys.stderr, flush=True)
+            for doubt in plan.doubts:
+                _output.warn(doubt)
         watch.__enter__()
         return (watch,)
 
@@ -158,9 +160,6 @@ def _first() -> bool:
 
 def _tell(args: argparse.Namespace, done: Done) -> None:
     following = f"vultus export {shlex.quote(args.out)}"
-    for name in done.plan.job.verify:
-        if os.path.exists(name) and os.path.realpath(name) == os.path.realpath(done.plan.job.data):
-            _output.warn(f"{name} is what was trained on: its figures say nothing about other people")
     loss = done.history.loss
     faults = getattr(done.plan.data.source, "faults", ())
     for fault in faults[:_NAMED]:

@@ -33,7 +33,7 @@ from vultus.train.loops.supervised import fit
 from vultus.train.precision import device_of
 from vultus.train.run import History
 from vultus.train.settings import Settings
-from vultus.train.sources import TrainingSet, training_set, verification_set
+from vultus.train.sources import TrainingSet, doubt, training_set, verification_set
 from vultus.train.verification import PairSet, Verification, compare, measured
 from vultus.types import Metric
 
@@ -93,6 +93,7 @@ class Plan:
         sets: what is measured on.
         pictures: of one step, of all processes.
         parameters: of the backbone.
+        doubts: why figures of `verify` may not be of people that are not trained on, a sentence per set in question.
     """
 
     job: Job
@@ -103,6 +104,7 @@ class Plan:
     sets: tuple[PairSet, ...]
     pictures: int
     parameters: int
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ def train(
             data = training_set(job.data, recipe.size_hw)
         if job.resume:
             _as_noted(job.out, "data", _noted(job.out)["data"], data.words)
-        sets = (*data.pairs, *(verification_set(name, recipe.size_hw) for name in job.verify))
+        others = tuple(verification_set(name, recipe.size_hw) for name in job.verify)
+        sets = (*data.pairs, *others)
         verification = Verification(sets)
         hooks = [*config.hooks(recipe), verification]
         feed = config.feed(recipe, data.source, ranks=(ranks.rank, ranks.size))
@@ -169,6 +172,7 @@ def train(
             sets,
             feed.batch * settings.accumulate * ranks.size,
             parameters,
+            tuple(filter(None, (doubt(data, pairs) for pairs in others))),
         )
         if ranks.rank == 0 and not job.resume:
             _note(job, recipe, data)

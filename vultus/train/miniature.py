@@ -25,6 +25,7 @@ from vultus.io.datasets import lfw_pairs
 from vultus.io.datasets.youtube_faces import VideoFrames, cross_video, youtube_faces
 from vultus.ops import warp
 from vultus.sim import faces
+from vultus.train._pairs import NonMated
 from vultus.train.data import Pictures
 from vultus.types import F32, U8, checked
 
@@ -216,12 +217,12 @@ def compared(labels: ArrayLike, left: ArrayLike, right: ArrayLike, *, seed: int 
     """
     who = checked("labels", labels, (None,), np.int64)
     first, second = (checked(name, v, (None,), np.int64) for name, v in (("left", left), ("right", right)))
-    a, b = np.triu_indices(len(who), 1)
-    differ = np.flatnonzero(who[a] != who[b])
+    differ = NonMated(who)
     rng = np.random.default_rng((seed, 56))
-    drawn = np.sort(rng.choice(differ, min(len(differ), _TIMES * len(first)), replace=False))
+    drawn = np.sort(rng.choice(differ.total, min(differ.total, _TIMES * len(first)), replace=False))
+    a, b = differ.at(drawn)
     same = np.arange(len(first) + len(drawn)) < len(first)
-    return np.concatenate([first, a[drawn]]), np.concatenate([second, b[drawn]]), same
+    return np.concatenate([first, a]), np.concatenate([second, b]), same
 
 
 def _aligned(pixels: Iterable[U8], five: F32, size: int) -> tuple[U8, F32]:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vultus.errors import InputError
 from vultus.sim import faces
@@ -20,9 +24,10 @@ from vultus.train.stored import Stored, open_source
 from vultus.train.verification import PairSet
 from vultus.zoo.store import home
 
-__all__ = ["SIM_PEOPLE", "SIM_PICTURES", "TrainingSet", "training_set", "verification_set"]
+__all__ = ["SIM_PEOPLE", "SIM_PICTURES", "TrainingSet", "doubt", "training_set", "verification_set"]
 
 SIM_PEOPLE, SIM_PICTURES = 200, 10
+_NAMED = 5  # people who are named
 _MEMORY = 1 << 30  # bytes of decoded pictures of a folder that are held to compare them
 
 
@@ -96,6 +101,33 @@ def verification_set(name: str, size_hw: tuple[int, int]) -> PairSet:
             f"--verify: expected at most {_MEMORY >> 20} MB of decoded pictures, got {stored!r}: name fewer"
         )
     return PairSet.of_pictures(stored.in_memory())
+
+
+def doubt(data: TrainingSet, pairs: PairSet) -> str:
+    """Why figures of a set may not be of people that are not trained on; "" where its people have other names.
+
+    Names are compared without case, and with `_` and `-` as spaces. Numbers say who somebody is within one numbering
+    only, so they are compared with numbers alone, and the answer says so.
+    """
+    who, theirs = _called(data.source.names, data.source.labels), _called(pairs.names, pairs.people)
+    numbers = [all(word.isdecimal() for word in one) for one in (who, theirs)]
+    if not theirs or numbers[0] != numbers[1]:
+        return f"{pairs.name}: nothing is known of who in it is trained on too: the names of its people do not say"
+    both = sorted(who.keys() & theirs.keys())
+    if not both:
+        return ""
+    shown = ", ".join(theirs[word] for word in both[:_NAMED]) + (", ..." if len(both) > _NAMED else "")
+    sure = ", if both sets number people alike" if numbers[0] else ""
+    return (
+        f"{pairs.name}: {len(both)} of its {len(theirs)} people are trained on too{sure} ({shown}): its figures are "
+        "not those of other people"
+    )
+
+
+def _called(names: Sequence[str], people: NDArray[np.int64] | None) -> dict[str, str]:
+    """Those who are on the pictures: their names as they are compared -> as they are written."""
+    seen = [names[i] for i in np.unique(people).tolist() if i >= 0] if people is not None and names else []
+    return {re.sub(r"[\s_-]+", " ", name.casefold()).strip(): name for name in seen}
 
 
 def _there(option: str, name: str) -> Path:

@@ -25,6 +25,7 @@ from vultus.io.datasets.insight_bin import AlignedPairs, insight_bin
 from vultus.io.datasets.webdataset import Fault
 from vultus.ops import roc
 from vultus.ops.stats import rule_of_30
+from vultus.train._pairs import Mated
 from vultus.train._ranks import ranks_of
 from vultus.train.data import Pictures
 from vultus.train.miniature import Miniature, compared
@@ -60,6 +61,7 @@ class PairSet:
         folds: (P,) fold of each pair, or None.
         people: (N,) who is on each picture, or None where that is not known.
         tier: "real" or "sim".
+        names: one per person of `people`; empty where nothing is known.
 
     Raises:
         InputError: if lengths or indices do not agree, or all pairs are of one kind.
@@ -73,6 +75,7 @@ class PairSet:
     folds: I64 | None = None
     people: I64 | None = None
     tier: str = "real"
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, pairs = len(self), len(self.same)
@@ -94,9 +97,8 @@ class PairSet:
     def of_miniature(cls, small: Miniature, name: str = "") -> PairSet:
         """The test part of a miniature set."""
         test = small.test
-        return cls(
-            name or test.name, test.images, small.left, small.right, small.same, small.folds, test.labels, test.tier
-        )
+        pairs = (small.left, small.right, small.same, small.folds)
+        return cls(name or test.name, test.images, *pairs, test.labels, test.tier, test.names)
 
     @classmethod
     def of_pictures(cls, pictures: Pictures, *, most: int = 50_000, seed: int = 0) -> PairSet:
@@ -107,16 +109,13 @@ class PairSet:
         Raises:
             InputError: if no two pictures show one person, or all show the same.
         """
-        a, b = np.triu_indices(len(pictures), 1)
-        known = (pictures.labels[a] == pictures.labels[b]) & (pictures.labels[a] >= 0)
-        if pictures.apart is not None:
-            known &= pictures.apart[a] != pictures.apart[b]
-        mated = np.flatnonzero(known)
-        if len(mated) > most:
-            mated = np.sort(np.random.default_rng((seed, 57)).choice(mated, most, replace=False))
-        if not len(mated):
+        mated = Mated(pictures.labels, pictures.apart)
+        ranks = np.arange(min(mated.total, most))
+        if mated.total > most:
+            ranks = np.sort(np.random.default_rng((seed, 57)).choice(mated.total, most, replace=False))
+        if not mated.total:
             raise InputError(f"{pictures!r}: expected people with two pictures or more to compare, got none")
-        left, right, same = compared(pictures.labels, a[mated], b[mated], seed=seed)
+        left, right, same = compared(pictures.labels, *mated.at(ranks), seed=seed)
         sure = (pictures.labels[left] >= 0) & (pictures.labels[right] >= 0)
         return cls(
             pictures.name,
@@ -127,6 +126,7 @@ class PairSet:
             None,
             pictures.labels,
             pictures.tier,
+            pictures.names,
         )
 
     @classmethod
