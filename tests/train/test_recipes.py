@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -134,6 +136,39 @@ def test_what_is_no_recipe_at_all_is_refused(tmp_path):
     for words in ("{name = 'aroface', args = {ratio = 'most'}}", "{name = 'verification_signal'}"):
         with pytest.raises(InputError, match="cannot be made with args"):
             config.hooks(config.read("arcface", set={"hooks": f"[{words}]"}))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "words"),
+    [
+        (
+            "arcface",
+            {"loss.name": "iresnet.10"},
+            "iresnet.10: expected a method of recognize.losses, got one of recognize",
+        ),
+        ("arcface", {"backbone.name": "cosface"}, "cosface: expected a method of recognize.backbones, got one of"),
+        (
+            "arcface",
+            {"hooks": "[{name = 'cosface'}]"},
+            "cosface: expected a method of train, got one of recognize.losses",
+        ),
+        ("arcface", {"loss.name": "triplet"}, "loss: expected a loss over class centers"),
+        ("triplet", {"pair.name": "arcface"}, "pair: expected a loss over the vectors of a batch alone, got 'arcface'"),
+        ("triplet", {"pair.name": "harmonic_triplet"}, "got 'harmonic_triplet'"),
+        ("triplet", {"pair.miner": "semihard"}, "got 'semihard', the nearest is 'semi_hard'"),
+        ("contrastive", {"pair.miner": "semi_hard"}, "got miner"),
+        ("arcface", {"backbone.args.dim": "-4"}, "cannot be made with args"),
+        ("arcface", {"data.size_hw": "[0, 0]"}, "size_hw: expected at least 8 x 8 pixels"),
+        ("arcface", {"data.size_hw": "[56, 7]"}, "size_hw: expected at least 8 x 8 pixels"),
+    ],
+)
+def test_a_part_that_cannot_be_is_refused_in_words(recipe, change, words):
+    def made():
+        read = config.read(recipe, "tiny", set=change)
+        return config.build_trainable(read, 3), config.hooks(read)
+
+    with pytest.raises(InputError, match=re.escape(words)):
+        made()
 
 
 def test_a_backbone_in_a_backbone():

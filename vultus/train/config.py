@@ -26,7 +26,8 @@ from torch import nn
 
 import vultus
 from vultus import catalogue
-from vultus.errors import InputError, UnknownMethod
+from vultus.contracts import ClassLoss
+from vultus.errors import InputError, UnknownMethod, VultusError
 from vultus.io.files import write_bytes
 from vultus.train._tables import built, merge, table_of, value_of, words_of
 from vultus.train.augment import augmentation
@@ -59,6 +60,8 @@ __all__ = [
 
 FILE = "recipe.toml"  # in the folder of a run
 SCALES = ("tiny", "nano", "mini", "paper")
+_LEAST = 8  # pixels of a side of a crop
+_BACKBONES, _LOSSES, _HOOKS = "recognize.backbones", "recognize.losses", "train"  # rooms of the catalogue
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,10 @@ class Recipe:
             raise InputError(
                 f"{where}: data: expected batch or persons, got {'both' if self.data.batch else 'neither'}"
             )
+        if min(self.data.size_hw) < _LEAST:
+            raise InputError(
+                f"{where}: data: size_hw: expected at least {_LEAST} x {_LEAST} pixels, got {self.data.size_hw}"
+            )
         if (self.schedule.steps > 0) == (self.schedule.epochs > 0):
             raise InputError(f"{where}: schedule: expected steps or epochs, one of them above 0")
 
@@ -258,7 +265,7 @@ def backbone(recipe: Recipe) -> nn.Module:
         InputError: the row does not know an argument.
     """
     _, generator = seeded(recipe.seed)
-    found: nn.Module = _loaded(recipe.backbone, input_hw=recipe.data.size_hw, generator=generator)
+    found: nn.Module = _loaded(recipe.backbone, _BACKBONES, input_hw=recipe.data.size_hw, generator=generator)
     return found
 
 
@@ -273,8 +280,10 @@ def build_trainable(recipe: Recipe, classes: int) -> Recognizer:
         UnknownMethod: no such row of the catalogue.
         InputError: a row does not know an argument.
     """
-    loss = None if recipe.loss is None else _loaded(recipe.loss, classes=classes)
-    pair = None if recipe.pair is None else _loaded(recipe.pair)
+    loss = None if recipe.loss is None else _loaded(recipe.loss, _LOSSES, classes=classes)
+    if loss is not None and not isinstance(loss, ClassLoss):
+        raise InputError(f"loss: expected a loss over class centers, got {recipe.loss!r}: one over pairs is [pair]")
+    pair = None if recipe.pair is None else _pair(recipe.pair)
     centers = {**asdict(recipe.centers), "seed": recipe.seed} if loss is not None else {}
     return Recognizer(
         backbone(recipe),
@@ -313,7 +322,7 @@ def feed(recipe: Recipe, source: Source, *, ranks: tuple[int, int] = (0, 1)) -> 
 
 def hooks(recipe: Recipe) -> tuple[Any, ...]:
     """The recipe's hooks, in order, each with the recipe's seed unless it has one of its own."""
-    return tuple(_loaded(part, seed=recipe.seed) for part in recipe.hooks)
+    return tuple(_loaded(part, _HOOKS, seed=recipe.seed) for part in recipe.hooks)
 
 
 def settings(recipe: Recipe, batches: int = 0, *, device: str = "cpu") -> Settings:
@@ -384,20 +393,40 @@ def _path(recipe: str | Path) -> Path:
     raise UnknownMethod(str(recipe), known, what="recipe")
 
 
-def _loaded(part: Part, **offered: Any) -> Any:
-    """A part of the catalogue; of what is offered, it is given what its call takes and `args` leave open."""
+def _loaded(part: Part, room: str, **offered: Any) -> Any:
+    """A part of a room ("" is any); of what is offered, it is given what its call takes and `args` leave open."""
     row = catalogue.row(part.name)
+    if not f"{row.room}.".startswith(room and f"{room}."):
+        known = ", ".join(name for name, one in catalogue.rows().items() if f"{one.room}.".startswith(f"{room}."))
+        raise InputError(f"{part.name}: expected a method of {room}, got one of {row.room}; there are {known}")
     args = {key: _inner(value) for key, value in part.args.items()}
     target = getattr(import_module(row.module), row.target.partition(":")[2])
     taken = inspect.signature(target).parameters
     given = {**{key: value for key, value in offered.items() if key in taken}, **args}
     try:
         return catalogue.load(part.name, **given)
-    except TypeError as error:  # a word where a number is wanted, or an argument that has no default is not there
+    except VultusError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:  # of what stands in `args`
         raise InputError(f"{part.name}: cannot be made with args {dict(part.args)}: {error}") from error
+
+
+def _pair(part: Pair) -> Any:
+    """A loss over pairs, and a miner that it knows."""
+    pair = _loaded(part, _LOSSES)
+    try:
+        inspect.signature(pair).bind(None, None, miner=None)
+        fits = not isinstance(pair, ClassLoss)
+    except TypeError:
+        fits = False
+    if not fits:
+        raise InputError(f"pair: expected a loss over the vectors of a batch alone, got {part.name!r}")
+    if part.miner:
+        _loaded(Part(part.name, {**part.args, "miner": part.miner}), _LOSSES)  # its own words for a name it lacks
+    return pair
 
 
 def _inner(value: Any) -> Any:
     if isinstance(value, Mapping) and set(value) <= {"name", "args"} and "name" in value:
-        return _loaded(built(Part, value, "args"))
+        return _loaded(built(Part, value, "args"), "")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 
 import torch
@@ -202,7 +203,10 @@ def miner_of(miner: Miner | str) -> Miner:
     if not isinstance(miner, str):
         return miner
     if miner not in MINERS:
-        raise InputError(f"miner: expected a callable or one of {', '.join(MINERS)}; got {miner!r}")
+        near = difflib.get_close_matches(miner, MINERS, n=1, cutoff=0.0)[0]
+        raise InputError(
+            f"miner: expected a callable or one of {', '.join(MINERS)}; got {miner!r}, the nearest is {near!r}"
+        )
     return MINERS[miner]()
 
 
