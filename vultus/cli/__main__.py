@@ -34,7 +34,7 @@ VERBS = {
     "serve": "the HTTP server and its page",
     "keys": "who may ask the server: create, list and revoke keys",
     "calibrate": "fit the threshold to a false match rate on your own photos",
-    "evaluate": "measure: lfw, detection",
+    "evaluate": "measure on a published set: pairs, templates, galleries, groups, detection",
     "clean": "which pictures of a folder per person show that person, as tables",
     "align": "photos of people as the crops that training wants",
     "train": "a recognizer of your own: train a backbone by a recipe",

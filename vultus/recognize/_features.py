@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["FeatureOut", "features_of", "start"]
+from vultus.errors import InputError
+
+__all__ = ["FeatureOut", "features_of", "start", "taken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,19 @@ def features_of(raw: Tensor, grid: Tensor | None, maps: Mapping[str, Tensor]) ->
     wide = raw if raw.dtype == torch.float64 else raw.float()
     norm = wide.norm(dim=1, keepdim=True)
     return FeatureOut(raw, functional.normalize(wide, dim=1), norm, grid, maps)
+
+
+def taken(x: Tensor, maps: Sequence[str], size: tuple[int, int, int], known: Sequence[str]) -> None:
+    """Refuse crops that are not (N, *size), and maps that a backbone does not have.
+
+    Raises:
+        InputError: if the size is another, or a map is unknown.
+    """
+    if x.shape[1:] != size or not set(maps) <= set(known):
+        raise InputError(
+            f"x, maps: expected (N, {', '.join(map(str, size))}) and names of {', '.join(known)}; "
+            f"got {tuple(x.shape)} and {tuple(maps)}"
+        )
 
 
 def start(net: nn.Module, generator: torch.Generator) -> None:

@@ -161,6 +161,19 @@ def test_the_end_and_the_sizes_of_the_grids():
     assert published == [(256, 17, 17), (896, 8, 8), (1792, 3, 3)]
 
 
+def test_what_is_dropped_and_when():
+    """Six tenths of the mean, as facenet's training scripts keep 0.4; whole in evaluation."""
+    net, seen = tiny(), []
+    net.last_linear.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    x = torch.rand(8, 3, 56, 56, generator=torch.Generator().manual_seed(5))
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(6)
+        grid = net(x).grid
+        whole = grid.mean((2, 3)) != 0
+        assert (seen[-1][whole] == 0).double().mean() == pytest.approx(0.6, abs=0.05)
+        torch.testing.assert_close(net.eval()(x).grid.mean((2, 3)), seen[-1])
+
+
 @pytest.mark.parametrize(("stride", "side"), [(1, 39), (2, 75)])
 def test_the_smallest_crop(stride, side):
     small = {"width": 0.05, "repeats": (1, 1, 1), "stem_stride": stride, "dim": 8}

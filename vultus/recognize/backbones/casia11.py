@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vultus.errors import InputError
-from vultus.recognize._features import FeatureOut, features_of, start
+from vultus.recognize._features import FeatureOut, features_of, start, taken
 
 __all__ = ["Casia11"]
 
@@ -84,13 +84,8 @@ class Casia11(nn.Module):
         Raises:
             InputError: if the size is another, or a map is unknown.
         """
-        known = {f"pair{number}" for number in range(1, 6)}
-        taken = [(chans, *self.input_hw) for chans in ((1, 3) if self.in_chans == 1 else (self.in_chans,))]
-        if not any(x.shape[1:] == size for size in taken) or not set(maps) <= known:
-            raise InputError(
-                f"x, maps: expected (N, {self.in_chans}, {self.input_hw[0]}, {self.input_hw[1]}) and names of "
-                f"{', '.join(sorted(known))}; got {tuple(x.shape)} and {tuple(maps)}"
-            )
+        chans = 3 if self.in_chans == 1 and x.shape[1:2] == (3,) else self.in_chans
+        taken(x, maps, (chans, *self.input_hw), [f"pair{number}" for number in range(1, 6)])
         if x.shape[1] != self.in_chans:
             x = (x * self.get_buffer("grey").to(x.dtype)).sum(1, keepdim=True)
         levels = self.pyramid(x)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vultus.errors import InputError
-from vultus.recognize._features import FeatureOut, features_of, start
+from vultus.recognize._features import FeatureOut, features_of, start, taken
 
 __all__ = ["FaceInception", "ZeilerFergus"]
 
@@ -38,7 +38,7 @@ _TABLE_2: dict[str, tuple[int, int, int, int, int, int, str]] = {
 }
 """Channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool projection, and the kind of pooling; 0: none."""
 
-_TABLE_1 = {  # (before, after, kernel, stride)
+_TABLE_1 = {  # before, after, kernel
     "conv2a": (64, 64, 1), "conv2": (64, 192, 3), "conv3a": (192, 192, 1), "conv3": (192, 384, 3),
     "conv4a": (384, 384, 1), "conv4": (384, 256, 3), "conv5a": (256, 256, 1), "conv5": (256, 256, 3),
     "conv6a": (256, 256, 1), "conv6": (256, 256, 3),
@@ -100,7 +100,7 @@ class ZeilerFergus(nn.Module):
             InputError: if the size is another, or a map is unknown.
         """
         names = ("pool1", "pool2", "pool3", "pool4")
-        _checked(x, maps, (self.in_chans, *self.input_hw), names)
+        taken(x, maps, (self.in_chans, *self.input_hw), names)
         levels = self.pyramid(x)
         inner = _largest(self.fc2(_largest(self.fc1(levels[-1].flatten(1)))))
         return features_of(self.fc7(inner), levels[-1], {name: levels[names.index(name)] for name in maps})
@@ -175,9 +175,7 @@ class FaceInception(nn.Module):
         Raises:
             InputError: if the size is another, or a map is unknown.
         """
-        _checked(
-            x, maps, (self.in_chans, *self.input_hw), ("conv1", "inception2", *(f"inception{n}" for n in _TABLE_2))
-        )
+        taken(x, maps, (self.in_chans, *self.input_hw), ("conv1", "inception2", *(f"inception{n}" for n in _TABLE_2)))
         found = self._all(x)
         grid = found["inception5b"]
         return features_of(self.fc(grid.mean(dim=(2, 3))), grid, {name: found[name] for name in maps})
@@ -238,11 +236,3 @@ def _largest(x: Tensor) -> Tensor:
 
 def _channels(published: int, width: float) -> int:
     return max(4, round(published * width / 4) * 4) if published else 0
-
-
-def _checked(x: Tensor, maps: Sequence[str], want: tuple[int, int, int], known: Sequence[str]) -> None:
-    if x.shape[1:] != want or not set(maps) <= set(known):
-        raise InputError(
-            f"x, maps: expected (N, {', '.join(map(str, want))}) and names of {', '.join(known)}; "
-            f"got {tuple(x.shape)} and {tuple(maps)}"
-        )

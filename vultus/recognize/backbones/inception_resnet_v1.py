@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vultus.errors import InputError
-from vultus.recognize._features import FeatureOut, features_of, start
+from vultus.recognize._features import FeatureOut, features_of, start, taken
 
 __all__ = ["InceptionResNetV1"]
 
@@ -101,12 +101,7 @@ class InceptionResNetV1(nn.Module):
         Raises:
             InputError: if the size is another, or a map is unknown.
         """
-        known = {f"grid{number}" for number in range(1, 4)}
-        if x.shape[1:] != (self.in_chans, *self.input_hw) or not set(maps) <= known:
-            raise InputError(
-                f"x, maps: expected (N, {self.in_chans}, {self.input_hw[0]}, {self.input_hw[1]}) and names of "
-                f"{', '.join(sorted(known))}; got {tuple(x.shape)} and {tuple(maps)}"
-            )
+        taken(x, maps, (self.in_chans, *self.input_hw), [f"grid{number}" for number in range(1, 4)])
         levels = self.pyramid(x)
         raw = self.last_bn(self.last_linear(self.dropout(levels[-1].mean((2, 3)))))
         return features_of(raw, levels[-1], {name: levels[int(name[-1]) - 1] for name in maps})

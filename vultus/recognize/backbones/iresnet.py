@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vultus.errors import InputError
-from vultus.recognize._features import FeatureOut, features_of, start
+from vultus.recognize._features import FeatureOut, features_of, start, taken
 
 __all__ = ["IResNet"]
 
@@ -92,12 +92,7 @@ class IResNet(nn.Module):
         Raises:
             InputError: if the size is another, or a map is unknown.
         """
-        known = {f"layer{number}" for number in range(1, 5)}
-        if x.shape[1:] != (self.in_chans, *self.input_hw) or not set(maps) <= known:
-            raise InputError(
-                f"x, maps: expected (N, {self.in_chans}, {self.input_hw[0]}, {self.input_hw[1]}) and names of "
-                f"{', '.join(sorted(known))}; got {tuple(x.shape)} and {tuple(maps)}"
-            )
+        taken(x, maps, (self.in_chans, *self.input_hw), [f"layer{number}" for number in range(1, 5)])
         levels = self.pyramid(x)
         grid = self.bn2(levels[-1])
         raw = self.features(self.fc(grid.flatten(1)))

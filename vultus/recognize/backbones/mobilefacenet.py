@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vultus.errors import InputError
-from vultus.recognize._features import FeatureOut, features_of, start
+from vultus.recognize._features import FeatureOut, features_of, start, taken
 
 __all__ = ["MobileFaceNet"]
 
@@ -94,12 +94,7 @@ class MobileFaceNet(nn.Module):
         Raises:
             InputError: if the size is another, or a map is unknown.
         """
-        known = {f"stage{number}" for number in range(1, self.n_stages + 1)}
-        if x.shape[1:] != (self.in_chans, *self.input_hw) or not set(maps) <= known:
-            raise InputError(
-                f"x, maps: expected (N, {self.in_chans}, {self.input_hw[0]}, {self.input_hw[1]}) and names of "
-                f"{', '.join(sorted(known))}; got {tuple(x.shape)} and {tuple(maps)}"
-            )
+        taken(x, maps, (self.in_chans, *self.input_hw), [f"stage{number}" for number in range(1, self.n_stages + 1)])
         levels = self.pyramid(x)
         grid = self.widen(levels[-1])
         raw = self.embedding(self.global_depthwise(grid)).flatten(1)

@@ -1,7 +1,7 @@
 """FaceNet as a system: vectors of 128 numbers or 128 bytes, and "same person" by a threshold on squared distance.
 
 Paper: Schroff et al., "FaceNet: A Unified Embedding for Face Recognition and Clustering", CVPR 2015, arXiv:1503.03832:
-section 3 (unit vectors, compared by squared L2 distance), section 5.2 (128 bytes are enough).
+section 3 (unit vectors, compared by squared L2 distance), section 5.4 (128 bytes are enough).
 
 Differs: which network gives the vectors is an argument. Scores still rise with likeness everywhere else in the house:
 for unit vectors d2 = 2 - 2 cos, so a threshold of the paper is turned into one of cosines by `cosine_of`, and back by
