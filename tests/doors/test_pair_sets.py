@@ -122,6 +122,17 @@ def test_a_bin(no_model, tmp_path, capsys):
     assert "people are in more than one fold" in document["provenance"]["people in two folds"]
     assert document["metrics"]["pairs.accuracy"]["value"] == 1.0
     assert document["spaces"] == ["crops@000000000000"]
+    pictures = [files[i] for pair in listed * 5 for i in pair]
+    write_insight_bin(tmp_path / "own.bin", [*pictures, *files[:2] * 7], [*[True, False] * 20, *[True] * 7])
+    written = (tmp_path / "own.bin").read_bytes()
+    (tmp_path / "own.bin").write_bytes(written[:-10] + b"N" * 7 + written[-3:])  # seven pairs without a flag
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["dataset"].startswith(
+        "own: 40 pairs"
+    )  # what is left out is no part of the document
+    assert "left out: " in captured.err
+    assert "and 2 more that cannot be used" in captured.err
     assert main([*words, "--learn", "lda"]) == EXIT_CODES["InputError"]
     assert "learner of pairs" in capsys.readouterr().err
 

@@ -69,10 +69,12 @@ def test_open_set(no_model, tmp_path, capsys):
     assert 0.3 < document["metrics"]["closed.rank_1"]["value"] <= 1
     notes = " ".join(document["provenance"]["notes"])
     assert "among the 3 people whom the embedder is said to have been trained on" in notes
+    assert "2 of their names are in the set and were left out." in notes
     assert "another video or album" in notes
     assert "<h1>Open set" in (tmp_path / "report" / "report.html").read_text()
     assert main(words) == 0
-    told_again = capsys.readouterr().out
+    told_again, said = capsys.readouterr()
+    assert "seen.txt: 1 of 3 names are nobody's here, such as somebody" in said
     assert "open.dir_at_far_1e-2" in told_again
     assert f"{document['metrics']['closed.rank_1']['value']:.4f}" in told_again  # the same people are drawn
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vultus.errors import InputError
 from vultus.evaluate.metrics.all_pairs import UNDETECTED, all_against_all
-from vultus.evaluate.metrics.folds import fold_accuracy, fold_accuracy_of
+from vultus.evaluate.metrics.folds import fold_accuracy, fold_accuracy_of, held_out_accuracy
 from vultus.evaluate.metrics.verification import _draws, from_table, separation, trade_off
 from vultus.ops import roc
 from vultus.types import ComparisonTable
@@ -141,6 +141,18 @@ def folds_of(table: ComparisonTable, k: int, rng: np.random.Generator):
         at = rng.permutation(np.flatnonzero(side))
         folds[at] = np.arange(len(at)) % k
     return folds
+
+
+def test_no_draw_is_refused_in_words():
+    table = table_of(4)
+    folds = folds_of(table, 10, np.random.default_rng(0))
+    for run in (
+        lambda rng: fold_accuracy(table, folds, rng=rng, n_boot=0),
+        lambda rng: fold_accuracy_of([table.score] * 10, table, folds, rng=rng, n_boot=0),
+        lambda rng: held_out_accuracy(table, table, rng=rng, n_boot=0),
+    ):
+        with pytest.raises(InputError, match="n_boot: expected at least 1 draw, got 0"):
+            run(np.random.default_rng(0))
 
 
 def test_fold_accuracy_is_the_rule_and_centering_nothing_changes_nothing():

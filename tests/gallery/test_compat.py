@@ -191,3 +191,8 @@ def test_refusals(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(StoreError, match="could not be written"):
         compat.register(measured(), home=tmp_path / "taken")
+    compat.register(measured(), home=tmp_path).unlink()
+    assert not compat.withdraw(NEW, OLD, home=tmp_path)
+    (tmp_path / "compat" / f"{compat.pair(NEW, OLD)}.json").mkdir()
+    with pytest.raises(StoreError, match="could not be withdrawn"):
+        compat.withdraw(NEW, OLD, home=tmp_path)

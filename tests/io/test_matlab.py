@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vultus.errors import InputError
+from vultus.io import matlab
 from vultus.io.matlab import read_matlab
 
 
@@ -82,6 +83,16 @@ def test_shapes_that_hold_nothing_cost_nothing(tmp_path):
     for shape in ((0, *[2**31 - 1] * 3), (1,) * 70, (1,)):
         with pytest.raises(InputError, match="'x'"):
             read_matlab(by_hand(path, 6, shape, element(9, struct.pack(">d", 2.5)[: 8 * int(0 not in shape)])))
+
+
+def test_more_cells_than_are_read_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(matlab, "_MAX_CELLS", 3)
+    assert read_matlab(written(tmp_path, {"x": cell(["a", "b", "c"])}))["x"] == ["a", "b", "c"]
+    with pytest.raises(InputError, match="expected at most 3 cells, got more in 'x'"):
+        read_matlab(written(tmp_path, {"x": cell(["a", "b", "c", "d"])}))
+    inner = cell(["a", "b"])
+    with pytest.raises(InputError, match="expected at most 3 cells"):
+        read_matlab(written(tmp_path, {"x": cell([inner, inner])}))
 
 
 def test_a_limit_that_is_used_up_is_still_one(tmp_path):

@@ -101,7 +101,9 @@ def _bin(args: argparse.Namespace, pipe: Pipeline) -> tuple[Any, Any, Any]:
 
     source = insight_bin(args.where, name=args.set)
     for fault in source.faults[:5]:
-        _output.say(f"left out: {fault}")
+        _output.warn(f"left out: {fault}")
+    if source.faults[5:]:
+        _output.warn(f"and {len(source.faults) - 5} more that cannot be used")
     pairs = bin_pairs(source)
     embed = aligned_embed(pairs, load_embedder(pipe.parts.embedder, pipe.cores), catalogue.load(pipe.parts.aligner))
     title = FAMILY[args.set].title if args.set in FAMILY else source.name

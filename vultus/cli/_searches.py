@@ -97,14 +97,21 @@ def _open_set(args: argparse.Namespace, pipe: Pipeline, embedder: Callable[..., 
 
     faces = folder(args.where)
     albums = np.unique([str(path.parent) for path in faces.paths], return_inverse=True)[1] if args.albums else None
-    names = [] if args.trained_on is None else text_of(Path(args.trained_on)).splitlines()
+    lines = [] if args.trained_on is None else text_of(Path(args.trained_on)).splitlines()
+    trained_on = {line.strip() for line in lines} - {""}
+    nobody = sorted(trained_on - set(faces.names))
+    if nobody:
+        _output.warn(
+            f"{args.trained_on}: {len(nobody):,} of {len(trained_on):,} names are nobody's here, such as {nobody[0]}: "
+            "names are those of the folders, letter by letter"
+        )
     split = draw_split(
         faces,
         rng=np.random.default_rng(args.seed),
         known=args.known,
         enrolled=args.enrolled,
         apart=albums,
-        trained_on=[name.strip() for name in names if name.strip()],
+        trained_on=trained_on,
     )
     return open_set(faces, split, embedder(pipe, alone=True), rng=args.seed)
 

@@ -185,11 +185,19 @@ def register(compat: Compat, *, home: Path | None = None) -> Path:
 
 
 def withdraw(new: str, old: str, *, home: Path | None = None) -> bool:
-    """Refuse the pair again; whether it was registered."""
+    """Refuse the pair again; whether it was registered.
+
+    Raises:
+        StoreError: if the file cannot be removed.
+    """
     path = _path(new, old, home)
-    known = path.is_file()
-    path.unlink(missing_ok=True)
-    return known
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: the pair could not be withdrawn ({error}); check permissions") from error
+    return True
 
 
 def find(probe: str, reference: str, *, home: Path | None = None) -> Compat | None:

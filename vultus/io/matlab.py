@@ -22,6 +22,7 @@ __all__ = ["read_matlab"]
 _MAX_BYTES = 1 << 28
 _MAX_DEPTH = 8
 _MAX_AXES = 32
+_MAX_CELLS = 1 << 22  # of a file; an empty one takes eight bytes there, and an object here
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _TEXT = {16: "utf-8", 17: "utf-16", 18: "utf-32"}
 _MATRIX, _COMPRESSED = 14, 15
@@ -55,7 +56,7 @@ def read_matlab(path: str | os.PathLike[str], *, max_bytes: int = _MAX_BYTES) ->
     if order is None or len(data) < 136:
         raise InputError(f"{path}: expected a MATLAB file of version 5, got something else")
     found: dict[str, Any] = {}
-    budget = max_bytes
+    budget, room = max_bytes, iter(range(_MAX_CELLS))
     for kind, content in _elements(data[128:], order, str(path)):
         if kind == _COMPRESSED:
             content = _inflated(content, budget, str(path))
@@ -63,7 +64,7 @@ def read_matlab(path: str | os.PathLike[str], *, max_bytes: int = _MAX_BYTES) ->
             ((kind, content),) = [*_elements(content, order, str(path))][:1] or [(0, b"")]
         if kind != _MATRIX:
             raise InputError(f"{path}: expected variables, got an element of type {kind}")
-        name, value = _variable(content, order, str(path), 0)
+        name, value = _variable(content, order, str(path), 0, room)
         found[name] = value
     return found
 
@@ -95,8 +96,8 @@ def _elements(data: bytes, order: str, path: str) -> Iterator[tuple[int, bytes]]
         at = after
 
 
-def _variable(content: bytes, order: str, path: str, depth: int) -> tuple[str, Any]:
-    """Name and value of a matrix element."""
+def _variable(content: bytes, order: str, path: str, depth: int, room: Iterator[int]) -> tuple[str, Any]:
+    """Name and value of a matrix element; `room` gives one more number for each cell that may still come."""
     parts = _elements(content, order, path)
     try:
         (_, flags), (_, sizes), (_, name) = next(parts), next(parts), next(parts)
@@ -110,7 +111,11 @@ def _variable(content: bytes, order: str, path: str, depth: int) -> tuple[str, A
     if count < 0 or depth > _MAX_DEPTH or (kind in _NUMERIC and word & _COMPLEX):
         raise InputError(f"{path}: expected arrays and cells of real numbers and text, got another one in {label!r}")
     if kind == _CELL:
-        cells = [_variable(inner, order, path, depth + 1)[1] if inner else np.zeros((0, 0)) for _, inner in parts]
+        cells = []
+        for _, inner in parts:
+            if next(room, None) is None:
+                raise InputError(f"{path}: expected at most {_MAX_CELLS:,} cells, got more in {label!r}")
+            cells.append(_variable(inner, order, path, depth + 1, room)[1] if inner else np.zeros((0, 0)))
         if len(cells) != count:
             raise InputError(f"{path}: expected {count} cells in {label!r}, got {len(cells)}")
         return label, cells

@@ -17,6 +17,7 @@ from vultus.align.similarity5 import Similarity5
 from vultus.errors import InputError
 from vultus.evaluate import report as report_page
 from vultus.evaluate.metrics.folds import held_out_accuracy
+from vultus.evaluate.protocols._pair_set import centered
 from vultus.evaluate.protocols.lfw import lfw
 from vultus.evaluate.protocols.lfw_family import Judging, aligned_embed, leaking_people, verification
 from vultus.io.datasets.bin_pairs import bin_pairs
@@ -208,6 +209,14 @@ def test_nothing_learns_from_the_test_pairs_of_view_1() -> None:
     scores = (rows[pairs.left, 0] + rows[pairs.right, 0]).astype(np.float64)
     tau = roc.best_threshold(scores[train], pairs.same[train])
     assert report.metrics["learned.people"].value == pytest.approx(((scores >= tau) == pairs.same)[~train].mean())
+
+
+def test_a_mean_of_nothing_is_refused() -> None:
+    """Two folds; no picture of fold 1 shows a face, so there is no mean for fold 0."""
+    rows, found = np.ones((4, 2), np.float32), np.array([True, True, False, False])
+    ends = np.array([0, 2]), np.array([1, 3])
+    with pytest.raises(InputError, match="in other folds than 0, to center its vectors by, got none"):
+        centered(rows, found, ends, np.array([0, 1]))
 
 
 def test_the_page_is_whole(tmp_path: Path) -> None:

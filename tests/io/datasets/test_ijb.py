@@ -52,6 +52,16 @@ def edited(tmp_path, name, change):
         ("ijbc_face_tid_mid.txt", lambda s: s.replace("4.jpg", "../4.jpg"), "line 4: expected `picture template"),
         ("ijbc_face_tid_mid.txt", lambda s: s.replace("5.jpg", "50.jpg"), "line 5: .*next 50.jpg, got 5.jpg"),
         ("ijbc_name_5pts_score.txt", lambda s: s.replace("2.jpg 0.2", "2.jpg nan"), "line 2: expected `picture x1"),
+        (
+            "ijbc_name_5pts_score.txt",
+            lambda s: s.replace(" 1.0\n", " -0.1\n", 1),
+            "line 1: .* from 0 to 1, .* got -0.1",
+        ),
+        (
+            "ijbc_name_5pts_score.txt",
+            lambda s: s.replace(" 1.0\n", " 99.8\n", 1),
+            "line 1: .* from 0 to 1, .* got 99.8",
+        ),
         ("ijbc_name_5pts_score.txt", lambda s: s.rsplit("\n", 2)[0], "expected 11 pictures, .* got 10"),
         ("ijbc_template_pair_label.txt", lambda s: s.replace("10 30 1", "10 30"), "expected `template template label`"),
         ("ijbc_template_pair_label.txt", lambda s: "\n", "in whole numbers, got"),

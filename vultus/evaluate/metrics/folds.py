@@ -130,6 +130,8 @@ def _interval(
     table: ComparisonTable, place: I64, accepted: NDArray[np.bool_], rng: np.random.Generator, n_boot: int
 ) -> tuple[float, float, int]:
     """Ends of the interval of the mean over the folds, people drawn anew, and how many people."""
+    if n_boot < 1:
+        raise InputError(f"n_boot: expected at least 1 draw, got {n_boot}")
     right = (accepted == table.mated).astype(np.float64)
     names, index = np.unique(np.concatenate([table.ref_subject, table.probe_subject]), return_inverse=True)
     ref, probe = index[: len(table)], index[len(table) :]

@@ -91,13 +91,22 @@ def scored(rows: F32, found: NDArray[np.bool_], subjects: I64, ends: tuple[I64, 
 
 
 def centered(rows: F32, found: NDArray[np.bool_], ends: tuple[I64, I64], folds: I64) -> list[F64]:
-    """Scores after the mean vector of the nine other folds is subtracted, once for each fold."""
+    """Scores after the mean vector of the other folds is subtracted, once for each fold.
+
+    Raises:
+        InputError: if the other folds of one have no picture with a face.
+    """
     left, right = ends
     both = found[left] & found[right]
     columns = []
     for label in np.unique(folds):
         others = np.concatenate([left[folds != label], right[folds != label]])
-        shifted = rows.astype(np.float64) - rows[others[found[others]]].mean(0, dtype=np.float64)
+        seen = others[found[others]]
+        if not len(seen):
+            raise InputError(
+                f"folds: expected a picture with a face in other folds than {label}, to center its vectors by, got none"
+            )
+        shifted = rows.astype(np.float64) - rows[seen].mean(0, dtype=np.float64)
         shifted /= np.maximum(np.linalg.norm(shifted, axis=1, keepdims=True), 1e-12)
         columns.append(np.where(both, (shifted[left] * shifted[right]).sum(1), UNDETECTED))
     return columns

@@ -40,7 +40,6 @@ def tpir_at(curve: OpenSet, rate: float) -> Metric:
 def missed(found: Metric) -> Metric:
     """1 minus a share."""
     value, low, high = (None if end is None else 1 - end for end in (found.value, found.high, found.low))
-    value = None if found.value is None else 1 - found.value
     return Metric(value, low, high, found.unit, found.n, found.note)
 
 

@@ -209,7 +209,7 @@ def open_set(
             "enroll": "Before searching",
         },
         "thresholds": _search_page.threshold_rows(first, fars, [""]),
-        "notes": [*_search_page.NOTES, *_notes(split)],
+        "notes": [*_search_page.NOTES, *_notes(faces, split)],
         "counts": {
             "people in the gallery": len(people),
             "people whose enrolled pictures show no face": _search_page.lacking(gallery),
@@ -293,9 +293,12 @@ def _cut(pictures: I64, group: I64 | None, enrolled: int, rng: np.random.Generat
     return None
 
 
-def _notes(split: OpenSplit) -> list[str]:
+def _notes(faces: FaceSet, split: OpenSplit) -> list[str]:
+    known = len(split.trained_on & set(faces.names))
     trained = (
-        f"Nobody here is among the {len(split.trained_on):,} people whom the embedder is said to have been trained on."
+        f"Nobody here is among the {len(split.trained_on):,} people whom the embedder is said to have been trained on; "
+        f"{known:,} of their names are in the set and were left out."
+        + ("" if known else " Are the names of both spelled alike?")
         if split.trained_on
         else "Whom the embedder was trained on was not stated; whether it knew these people is not known."
     )

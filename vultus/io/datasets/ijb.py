@@ -155,6 +155,11 @@ def _points(path: Path, pictures: list[str]) -> tuple[F32, NDArray[np.float64]]:
             values = []
         if len(values) != 11 or not np.isfinite(values).all():
             raise InputError(f"{path}, line {line}: expected `picture x1 y1 ... x5 y5 score`, got {text[:60]!r}")
+        if not 0 <= values[10] <= 1:
+            raise InputError(
+                f"{path}, line {line}: expected the score of a detector, from 0 to 1, by which pictures weigh, got "
+                f"{values[10]:g}"
+            )
         if len(rows) < len(pictures) and words[0] != pictures[len(rows)]:
             raise InputError(
                 f"{path}, line {line}: expected the pictures of the other list in its order, next "
