@@ -20,12 +20,12 @@ from vultus.errors import Refused
 from vultus.sim import crawls
 from vultus.types import F32, U8, Detections, Embedded, Image
 
-__all__ = ["Collected", "Collection", "encoded", "people_of", "planned", "tagged_by_size"]
+__all__ = ["Collected", "Collection", "encoded", "people_of", "planned", "strangers", "tagged_by_size"]
 
 I64 = NDArray[np.int64]
 
 SIZE = 112
-_STRANGERS = 6  # one person in so many is a stranger to the collection
+_STRANGERS = 6  # one person in so many is a stranger to the collection; every second of them is on no page
 _OWNER = 0.3  # whose page it is stands nearer: log of how much larger the face is
 _SIZES = 0.3  # deviation of the logarithm of the sizes of faces
 
@@ -39,7 +39,7 @@ def people_of(ctx: Context) -> Any:
     from vultus.train.miniature import sim_fr, ytf_fr
 
     if ctx.scale == "tiny":
-        return sim_fr(14, 5, 7, SIZE, cache=ctx.cache / "collections-tiny")
+        return sim_fr(24, 3, 7, SIZE, cache=ctx.cache / "collections-tiny")
     if ctx.data is None or not (ctx.data / "ytf_faces").is_dir():
         raise Refused("YouTube Faces: expected the folder ytf_faces in VULTUS_DATA")
     return ytf_fr(ctx.data, SIZE)
@@ -110,8 +110,15 @@ class Collected:
         )
 
 
+def strangers(labels: I64) -> tuple[I64, I64]:
+    """Every sixth person, in two halves: who is on pages without a name, and who is on no page (for a threshold)."""
+    everyone = np.unique(labels)
+    found = everyone[everyone % _STRANGERS == _STRANGERS - 1]
+    return found[::2], found[1::2]
+
+
 def planned(labels: I64, per_person: int, seed: int, rng: np.random.Generator, wrong: float = 0.2) -> Collection:
-    """Pages of all people but every sixth, who is a stranger on some of them.
+    """Pages of all people but every sixth; one half of those are the strangers on some pages.
 
     Args:
         labels: (N,) who is on each picture, 0 to P - 1.
@@ -121,8 +128,8 @@ def planned(labels: I64, per_person: int, seed: int, rng: np.random.Generator, w
         wrong: share of the names that are of somebody who is not on the page.
     """
     everyone = np.unique(labels)
-    strangers = everyone[everyone % _STRANGERS == _STRANGERS - 1]
-    members = np.setdiff1d(everyone, strangers)
+    seen, unseen = strangers(labels)
+    members = np.setdiff1d(everyone, np.concatenate([seen, unseen]))
     plan = crawls.pages(len(members), per_person, seed, crawls.CrawlWorld(wrong_tags=wrong))
     label_of = {entity.person: int(label) for entity, label in zip(plan.entities, members, strict=True)}
     stocks = {int(label): _Stock(np.flatnonzero(labels == label), rng) for label in everyone}
@@ -130,8 +137,7 @@ def planned(labels: I64, per_person: int, seed: int, rng: np.random.Generator, w
     for entry in plan.entries:
         owner, number = entry.path.removesuffix(".png").split("_")
         shown = [
-            stocks[label_of[person] if person in label_of else int(rng.choice(strangers))].take()
-            for person in entry.people
+            stocks[label_of[person] if person in label_of else int(rng.choice(seen))].take() for person in entry.people
         ]
         nearer = [_OWNER * (key == owner) for key in entry.entities]
         pages.append(_Leaf(entry.path, entry.tags, owner if number == "000" else None))
