@@ -209,6 +209,9 @@ def test_refusals():
         Harmonic(Small(0), first=-1)
     with pytest.raises(InputError, match="weight above 0"):
         Harmonic(Small(0), weight=0.0)
+    for bad in (3, nn.Linear(2, 2)):
+        with pytest.raises(InputError, match=f"a backbone with `input_hw`.*got {type(bad).__name__}"):
+            Harmonic(bad)
     with pytest.raises(InputError, match="a linear or convolutional layer, got Sequential"):
         Harmonic(Small(0)).on_batch(batch(), 0, recognizer(nn.Sequential(nn.BatchNorm2d(3))))
     with pytest.raises(WeightsError):

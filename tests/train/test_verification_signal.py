@@ -66,7 +66,10 @@ def test_it_joins_a_loop_and_pulls_a_person_together():
     assert together < apart
 
 
-@pytest.mark.parametrize(("args", "said"), [({"steps": 0}, "at least 1"), ({"steps": 2, "end": -1.0}, "weight from 0")])
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [*(({"steps": bad}, "at least 1") for bad in (0, 1.5, True)), ({"steps": 2, "end": -1.0}, "weight from 0")],
+)
 def test_settings_out_of_range_are_refused(args, said):
     with pytest.raises(InputError, match=said):
         VerificationSignal(**args)

@@ -73,6 +73,11 @@ class Harmonic:
     ) -> None:
         if first < 0 or not weight > 0:
             raise InputError(f"first, weight: expected steps from 0 and a weight above 0, got {first} and {weight}")
+        if not (isinstance(old, str) or hasattr(old, "input_hw" if isinstance(old, nn.Module) else "crop")):
+            raise InputError(
+                "old: expected an embedder, a backbone with `input_hw`, or a str that names a card, an .onnx file or "
+                f"the folder of a run; got {type(old).__name__}"
+            )
         self.loss = catalogue.load("harmonic_triplet", margin=margin, miner=miner)
         self.old: Any = catalogue.load("arcface.file", weights=old) if isinstance(old, str) else old
         if isinstance(self.old, nn.Module):

@@ -50,8 +50,8 @@ class VerificationSignal:
         args: Mapping[str, Any] | None = None,
         whole: bool = False,
     ) -> None:
-        if steps < 1:
-            raise InputError(f"steps: expected at least 1, got {steps}")
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise InputError(f"steps: expected a whole number of at least 1, got {steps!r}")
         for name, value in (("start", start), ("end", end)):
             if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{name}: expected a weight from 0, got {value}")

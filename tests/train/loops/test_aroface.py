@@ -188,6 +188,21 @@ def test_what_comes_out_is_what_went_in_a_quarter_of_it_moved():
     assert sorted(everything["index"].tolist()) == batch["index"].tolist()
 
 
+def test_batches_of_one_step_are_drawn_apart():
+    """Where gradients of several batches make a step, and again from the step's number when it is taken anew."""
+    trainable, batch = _parts()
+    hook = AdversarialWarp()
+    first, second = (hook.on_batch(batch, 3, trainable) for _ in range(2))
+    assert not torch.equal(first["index"], second["index"])
+    hook.on_step(4, None)
+    again = [hook.on_batch(batch, 3, trainable) for _ in range(2)]
+    for one, other in zip((first, second), again, strict=True):
+        assert torch.equal(one["image"], other["image"])
+        assert torch.equal(one["index"], other["index"])
+    apart = hook.on_batch(batch, 4, trainable)
+    assert torch.equal(apart["image"], AdversarialWarp().on_batch(batch, 4, trainable)["image"])
+
+
 def test_it_hurts_more_than_chance():
     """The loss of the pictures, in evaluation mode: the sign of the gradient against thrown signs of the same size."""
     trainable, batch = _parts(loss="cosface")

@@ -128,8 +128,8 @@ class AdversarialWarp:
     """A hook of training: a batch goes in, as many pictures come out, a share of them misaligned.
 
     Whole and misaligned pictures are chosen apart, as released: one may be there twice and another not at all. The
-    draws of a step follow from (seed, step, rank). Each of the k steps costs a forward and a backward pass of the
-    batch; all class centers take part in it, also where training samples them.
+    draws of a step follow from (seed, step, rank); its batches draw one after the other. Each of the k steps costs a
+    forward and a backward pass of the batch; all class centers take part in it, also where training samples them.
 
     Args:
         eta: mean size of a step, in scale, radians and half sides.
@@ -170,6 +170,7 @@ class AdversarialWarp:
             raise InputError(f"sign: expected one of {', '.join(_SIGNS)}; got {sign!r}")
         self.eta, self.k, self.ratio, self.seed = eta, int(k), ratio, int(seed)
         self.sign, self.released_bound = sign, released_bound
+        self._drawing, self._spread = -1, torch.Generator()
 
     def __repr__(self) -> str:
         return f"AdversarialWarp(eta={self.eta}, k={self.k}, ratio={self.ratio}, sign={self.sign!r})"
@@ -193,7 +194,10 @@ class AdversarialWarp:
         count = len(images)
         if int(count * self.ratio) == count:
             return batch
-        spread = torch.Generator().manual_seed(_stream(self.seed, step, ranks_of(None).rank))
+        stream, spread = _stream(self.seed, step, ranks_of(None).rank), self._spread
+        if stream != self._drawing:  # a step may be of several batches, which go on with its draws
+            self._drawing = stream
+            spread.manual_seed(stream)
         drawn, eta = _drawn(count, self.eta, spread)
         drawn, eta = _on(drawn, images), _on(eta, images)
         if self.sign == "random":
@@ -205,6 +209,10 @@ class AdversarialWarp:
         whole = torch.randperm(count, generator=spread)[: int(count * self.ratio)].to(images.device)
         other = torch.randperm(count, generator=spread)[: count - len(whole)].to(images.device)
         return self._mixed(batch, how, whole, other)
+
+    def on_step(self, step: int, run: Any) -> None:
+        """The next batch is of another step, also where another run begins with the number of the last one."""
+        self._drawing = -1
 
     def _thrown(self, drawn: Misaligned, eta: Misaligned, spread: torch.Generator) -> Misaligned:
         """As `climbed`, with signs thrown for each picture and step."""
