@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.guide_code import blocks, guide
 from vultus.errors import InputError, Refused, SpaceMismatch, StoreError
 from vultus.gallery import calibrate, compat, open_gallery
 from vultus.ops import roc
@@ -164,8 +163,7 @@ def test_a_damaged_file_is_an_error_and_no_permission(damage):
 
 
 def test_the_guide_does_what_it_says(tmp_path):
-    page = (Path(__file__).parents[2] / "docs/guides/migration.md").read_text("utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    (code,) = blocks(guide("migration.md"))
     old, new, who = two_networks()
     with open_gallery(tmp_path / "people.db") as gallery:
         gallery.enroll("Ada", old[who == 1], None, None, OLD)

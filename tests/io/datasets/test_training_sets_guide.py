@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
+from tests.guide_code import guide, printed
 from tests.io.datasets.crowd import crowd
 
-ROOT = Path(__file__).parents[3]
-GUIDE = (ROOT / "docs/guides/training-sets.md").read_text("utf-8")
+GUIDE = guide("training-sets.md")
 
 
 def test_the_code_of_the_guide_runs(tmp_path):
@@ -19,17 +15,7 @@ def test_the_code_of_the_guide_runs(tmp_path):
         folder = tmp_path / "people" / f"p{label}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{k}.jpg").write_bytes(picture if k != 4 else b"no picture")
-    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.M | re.S)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = printed(GUIDE, tmp_path).splitlines()
     assert lines[0] == "6 pictures packed, byte for byte the same"
     assert [line.split(" [")[0] for line in lines[1:4]] == [f"{k} (4, 3, 112, 112)" for k in range(3)]
     assert re.fullmatch(r"\[(\d), \1, (?!\1)(\d), \2\]", lines[4])
