@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vultus.errors import InputError
-from vultus.ops.pca import Pca, pca
+from vultus.ops.pca import Pca
 from vultus.recognize.classical._covariances import Model, Seen
+from vultus.recognize.classical._pair_scatter import checked_dim, reduced
 from vultus.types import checked
 
 __all__ = ["JointBayes"]
@@ -54,12 +55,9 @@ class JointBayes:
         iterations: int = 100,
         tolerance: float = 1e-6,
     ) -> None:
-        if dim is not None and dim < 1:
-            raise InputError(f"dim: expected at least 1 axis or None, got {dim}")
+        checked_dim(dim, ridge)
         if fit_by not in ("em", "published", "moments"):
             raise InputError(f'fit_by: expected "em", "published" or "moments", got {fit_by!r}')
-        if not 0 <= ridge < np.inf:
-            raise InputError(f"ridge: expected a share of at least 0, got {ridge}")
         if iterations < 1 or not tolerance >= 0:
             raise InputError(f"iterations, tolerance: expected at least 1 and 0, got {iterations}, {tolerance}")
         self.dim, self.fit_by, self.ridge = dim, fit_by, ridge
@@ -124,9 +122,8 @@ class JointBayes:
         if names.shape != rows.shape[:1]:
             raise InputError(f"people: expected one for each of {len(rows)} vectors, got shape {names.shape}")
         _, whose = np.unique(names, return_inverse=True)
-        reduced = None if self.dim is None else pca(rows, self.dim)
-        self._pca = reduced
-        seen = Seen.of(rows if reduced is None else reduced.apply(rows), whose.astype(np.int64))
+        self._pca = reduced(rows, self.dim)
+        seen = Seen.of(rows if self._pca is None else self._pca.apply(rows), whose.astype(np.int64))
         seen.check(self.ridge)
         mean, between, within = seen.mean, seen.moments(), self._ridged(seen.scatter / (seen.n - len(seen.counts)))
         self.likelihoods = ()
