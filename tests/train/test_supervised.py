@@ -67,6 +67,18 @@ def test_a_picture_that_is_none_stops_the_run_and_nothing_is_stepped():
         assert torch.equal(value, before[name]), name
 
 
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+def test_a_batch_of_unknown_people_has_no_loss_over_centers(rate):
+    class Unknown:
+        def on_batch(self, batch, step, trainable):
+            return {**batch, "label": torch.full_like(batch["label"], -1)} if step == 1 else batch
+
+    trainable = recognizer("cosface", sample_rate=rate)
+    history = fit(trainable, Drawn(), Settings(steps=3, lr=0.1), hooks=[Unknown()])
+    assert (history.loss[1], history.parts["norm"][1]) == (0, 0)
+    assert (history.loss[[0, 2]] > 0).all()
+
+
 def test_refusals():
     loss = catalogue.load("arcface")
     with pytest.raises(InputError, match="at least one of them"):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.train.pair_of_ranks import ran
 from tests.train.two_ranks_fit import KINDS, SETTINGS, STEPS, Half, Stop, numbers, recognizer, train
 from vultus.train.loops.supervised import Settings, fit
 
@@ -19,24 +16,7 @@ from vultus.train.loops.supervised import Settings, fit
 def ranks(tmp_path_factory):
     """What two processes found that train over gloo, what they said, and their folder."""
     folder = tmp_path_factory.mktemp("ranks")
-    root = Path(__file__).resolve().parents[2]
-    env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    words = [sys.executable, "-m", "tests.train.two_ranks_fit", str(folder)]
-    children = [
-        subprocess.Popen([*words, str(rank)], cwd=root, env=env, stderr=subprocess.PIPE, text=True) for rank in (0, 1)
-    ]
-    try:
-        for child in children:
-            _, said = child.communicate(timeout=300)
-            assert child.returncode == 0, said
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-    found = []
-    for rank in (0, 1):
-        with np.load(folder / f"rank{rank}.npz") as file:
-            found.append({name: file[name] for name in file.files})
+    found = ran("tests.train.two_ranks_fit", folder, timeout=300)
     said = [json.loads((folder / f"said{rank}.json").read_text()) for rank in (0, 1)]
     return found, said, folder
 
@@ -54,7 +34,7 @@ def test_two_halves_train_as_one_whole(kind, ranks):
     assert [int(found[f"{kind} begin"]) for found in ranks[0]] == [0, 3]
 
 
-def test_ctrl_c_on_one_rank_stops_both_and_they_go_on_to_the_bit(ranks):
+def test_a_polite_kill_of_one_rank_stops_both_and_they_go_on_to_the_bit(ranks):
     found, said, folder = ranks
     for rank in (0, 1):
         assert said[rank]["stopped"].startswith("KeyboardInterrupt: stopped and saved after step 3")

@@ -139,7 +139,6 @@ def refusals(rank: int) -> dict[str, str]:
         "vector": lambda: centers(bad, labels, arc),
         "center": lambda: broken(rows, labels, arc),
         "shape": lambda: centers(rows[:, : DIM - rank], labels, arc),
-        "nothing": lambda: centers(rows[:0], labels[:0], arc),
         "smoothed": lambda: centers(rows, labels, Smoothed()),
     }.items():
         try:

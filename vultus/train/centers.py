@@ -145,14 +145,16 @@ class ClassCenters(nn.Module):
                 over the rows whose own center is here (MagFace). With one rank it may be anything.
 
         Returns:
-            A scalar with gradient.
+            A scalar with gradient; 0 where no rank has a row.
 
         Raises:
             InputError: on every rank alike, if the input of one is of another shape, a label names no center, a
-                vector or a center is not finite, no rank has a row, the loss cannot be split, no optimizer is
-                followed, or gradients of the last draw wait for their step.
+                vector or a center is not finite, the loss cannot be split, no optimizer is followed, or gradients of
+                the last draw wait for their step.
         """
         every, who = self._gather(raw, labels)
+        if not len(who):
+            return every.sum()
         local = torch.where((who >= self.begin) & (who < self.end), who - self.begin, -1)
         rows, local = self._taken(local)
         lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
@@ -272,8 +274,6 @@ class ClassCenters(nn.Module):
                     "the number of classes and the labels disagree"
                 )
         counts = [report[1] for report in reports]
-        if not sum(counts):
-            raise InputError("raw: expected at least one row on one rank, got none")
         factor = float(self._ranks.size) if self.averaged else 1.0
         every = gathered(raw.to(device, self.rows.dtype), counts, self._ranks, factor)
         return every, gathered(labels.to(device, torch.int64), counts, self._ranks)
