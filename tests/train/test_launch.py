@@ -51,3 +51,45 @@ def test_a_run_goes_on_with_its_own_recipe_and_data_only(job):
     with pytest.raises(InputError, match=r"data: expected sim_fr: 32 pictures of 8 people.*got sim_fr: 40 pictures"):
         train(replace(again, data="sim:8x5"))
     train(replace(again, set={**job.set, "data.workers": "2"}))
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_what_refuses_its_first_batch_leaves_no_run(job, others):
+    class Refuses:
+        def on_batch(self, batch, step, trainable):
+            if step == self.at:
+                raise InputError("not this one")
+            return batch
+
+    hook = Refuses()
+    hook.at = 0
+
+    def begin(plan):
+        if others:
+            (job.out / "notes").touch()
+        return (hook,)
+
+    with pytest.raises(InputError, match="not this one"):
+        train(job, begin=begin)
+    assert sorted(path.name for path in job.out.parent.rglob("*")) == (["notes", "run"] if others else [])
+    if others:
+        (job.out / "notes").unlink()
+    hook.at, others = 1, False
+    with pytest.raises(InputError, match="not this one"):
+        train(job, begin=begin)
+    assert (job.out / launch.RUN).is_file()  # a step was taken: the run can go on
+    train(replace(job, resume=True))
+
+
+def test_a_folder_of_a_run_that_was_killed_before_it_began_is_taken(job, monkeypatch):
+    def killed(path, document):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "_keep", killed)
+        with pytest.raises(SystemExit):
+            train(job)
+    assert [path.name for path in job.out.iterdir()] == ["recipe.toml"]
+    train(job)
+    with pytest.raises(InputError, match="got a run: go on with --resume"):
+        train(job)

@@ -12,7 +12,9 @@ from vultus.errors import StoreError
 from vultus.io.files import write_bytes
 from vultus.train.run import Run
 
-__all__ = ["Journal"]
+__all__ = ["LOG", "SUMMARY", "Journal"]
+
+LOG, SUMMARY = "log.jsonl", "summary.csv"
 
 
 class Journal:
@@ -26,8 +28,8 @@ class Journal:
     """
 
     def __init__(self, out: Path | None) -> None:
-        self._log = None if out is None else out / "log.jsonl"
-        self._summary = None if out is None else out / "summary.csv"
+        self._log = None if out is None else out / LOG
+        self._summary = None if out is None else out / SUMMARY
 
     def begin(self, run: Run) -> None:
         """Both files as they were at the run's step: lines of steps that were lost are taken out."""

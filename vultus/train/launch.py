@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from vultus.io.tensors import unpack
 from vultus.train import config
 from vultus.train._ranks import Ranks, ranks_of
 from vultus.train.export import Exported, card_of, export, template_of
+from vultus.train.journal import LOG, SUMMARY
 from vultus.train.loops.supervised import fit
 from vultus.train.precision import device_of
 from vultus.train.run import History
@@ -177,7 +178,14 @@ def train(
         if ranks.rank == 0 and not job.resume:
             _note(job, recipe, data)
         hooks += begin(plan) if begin is not None else ()
-        history = fit(recognizer, feed, settings, out=job.out, hooks=hooks, progress=progress, resume=job.resume)
+        stepped = _Stepped()
+        hooks.append(stepped)
+        try:
+            history = fit(recognizer, feed, settings, out=job.out, hooks=hooks, progress=progress, resume=job.resume)
+        except Exception:
+            if ranks.rank == 0 and not job.resume and not stepped.once:
+                _forget(job.out)  # what refused its first batch is no run: the folder is free again
+            raise
         results: dict[str, Mapping[str, Metric]] = {}
         if ranks.rank == 0:
             rng = np.random.default_rng(settings.seed)
@@ -202,7 +210,7 @@ def resumed(out: str | os.PathLike[str]) -> Job:
 
 
 def refuse_taken(out: Path) -> None:
-    """Refuse to train into a folder that holds something.
+    """Refuse to train into a folder that holds something, but for the recipe of a run that was killed before it began.
 
     Raises:
         InputError: it is a file, or a folder that is not empty.
@@ -216,7 +224,7 @@ def refuse_taken(out: Path) -> None:
         raise InputError(f"{out}: expected a new folder for the run, got a file: choose another name") from error
     except OSError as error:
         raise StoreError(f"{out}: cannot be read: {error.strerror}: choose another folder") from error
-    if inside:
+    if inside and inside != [config.FILE]:  # `_note` writes that first
         what = "a run" if {RUN, "checkpoint", config.FILE} & set(inside) else f"a folder with {inside[0]}"
         raise InputError(
             f"{out}: expected a new folder for the run, got {what}: go on with --resume, or choose another"
@@ -327,6 +335,24 @@ def _note(job: Job, recipe: Any, data: TrainingSet) -> None:
     facts = {"format": _FORMAT, "source": _absolute(job.data), "verify": [_absolute(name) for name in job.verify]}
     facts |= {"data": data.words, "license": data.license, "tier": data.tier, "vultus": __version__}
     _keep(job.out / RUN, facts)
+
+
+class _Stepped:
+    """A hook that knows whether a step was taken."""
+
+    once = False
+
+    def on_step(self, step: int, run: Any) -> None:
+        self.once = True
+
+
+def _forget(out: Path) -> None:
+    """Take away what a run leaves before its first step, and the folder if nothing else is in it."""
+    with suppress(OSError):  # what ended the run is told, and not that
+        for name in (LOG, SUMMARY, RUN, config.FILE):
+            (out / name).unlink(missing_ok=True)
+        if not any(out.iterdir()):
+            out.rmdir()
 
 
 def _as_begun(job: Job, recipe: config.Recipe) -> None:
