@@ -99,7 +99,7 @@ def trained(simulated, pairs_bin, tmp_path_factory) -> Path:
 def started(words, **options) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=environment, **pipes)
+    return subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=environment, **pipes, **options)
 
 
 def test_a_run_says_what_it_does_and_what_comes_next(trained):
@@ -159,7 +159,9 @@ def test_a_run_that_is_there_is_not_written_over(vultus, trained):
 def test_ctrl_c_says_how_to_go_on(vultus, simulated, tmp_path):
     run = tmp_path / "run"
     steps = ("--set", "schedule.steps=150", "--set", "schedule.log_every=5")
-    going = started(["vultus", "train", "arcface", "--data", PEOPLE, *TINY, *steps, "--out", str(run)])
+    # A shell that runs the tests in the background hands on that SIGINT is ignored.
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    going = started(["vultus", "train", "arcface", "--data", PEOPLE, *TINY, *steps, "--out", str(run)], **heeds)
     try:
         for line in going.stderr:
             if line.startswith("step 5 "):

@@ -46,7 +46,7 @@ class Noisy:
             self.wait.touch()
             time.sleep(300)  # until it is killed
         elif step == self.stop:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)  # SIGINT is ignored where tests run in the background
 
     def on_eval(self, step, run):
         weight = next(iter(run.trainable.state().values()))

@@ -18,6 +18,7 @@ from tests.train.drawn import Drawn, recognizer
 from tests.train.one_run import KINDS, STEPS, STOP, Noisy, settings_of, train
 from vultus.errors import InputError, StoreError, WeightsError
 from vultus.io.tensors import unpack
+from vultus.train.checkpoint import found
 from vultus.train.loops.supervised import Settings, fit
 
 
@@ -58,12 +59,12 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "stop"), [*((kind, STOP) for kind in KINDS), ("sgd", 1), ("adamw", 6), ("sgd", 8)])
-def test_a_run_stopped_by_ctrl_c_goes_on_to_the_bit(kind, stop, whole, tmp_path):
+def test_a_run_that_was_told_to_stop_goes_on_to_the_bit(kind, stop, whole, tmp_path):
     before = np.random.get_state(legacy=False)["state"]["key"].copy()  # noqa: NPY002
-    handler = signal.getsignal(signal.SIGINT)  # ignored where tests run in the background
+    handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt, match=f"saved after step {stop}: resume the run in"):
         train(tmp_path / "run", kind, Noisy(stop))
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(signal.SIGTERM) is handler
     history = train(tmp_path / "run", kind, resume=True)
     folder, once = whole(kind)
     assert_same(folder, tmp_path / "run")
@@ -175,3 +176,9 @@ def test_nothing_to_resume():
         train(Path("no such folder"), "sgd", resume=True)
     with pytest.raises(InputError, match="got None"):
         train(None, "sgd", resume=True)
+
+
+def test_only_folders_with_the_name_of_a_step_are_checkpoints(tmp_path):
+    for name in ("7", "\u00b2", "\u0663" * 8, "0000001x", ".00000003.part"):
+        (tmp_path / "checkpoint" / name).mkdir(parents=True)
+    assert found(tmp_path) == ({}, None)

@@ -239,8 +239,21 @@ def test_a_second_ctrl_c_ends_it_now():
         os.kill(os.getpid(), signal.SIGTERM)
         assert stopper.asked
         with pytest.raises(KeyboardInterrupt, match="without saving"):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup and a shell's "&" leave it
+    try:
+        with Stopper() as stopper:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stopper.asked
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stopper.asked
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_recognizer_by_hand():

@@ -38,7 +38,7 @@ class Half(Drawn):
 
 
 class Stop:
-    """Ctrl-C on the second rank alone, after a step; both say their part of a loss of their own."""
+    """A polite kill of the second rank alone, after a step; both say their part of a loss of their own."""
 
     def __init__(self, step: int = -1) -> None:
         self.step = step
@@ -48,7 +48,7 @@ class Stop:
 
     def on_step(self, step, run):
         if step == self.step and run.ranks.rank == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)  # SIGINT is ignored where tests run in the background
 
     def on_eval(self, step, run):
         return {"rank": float(run.ranks.rank)}

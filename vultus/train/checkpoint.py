@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -233,7 +234,7 @@ def _checked(folder: Path) -> dict[str, Any]:
 
 
 def _steps(home: Path) -> list[int]:
-    return [int(one.name) for one in home.glob("*") if one.name.isdigit()]
+    return [int(one.name) for one in home.glob("*") if re.fullmatch("[0-9]{8,}", one.name)]
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopper:
-    """A context in which these signals only leave word; outside the main thread they do as ever.
+    """A context in which these signals only leave word; outside the main thread, or where ignored, they do as ever.
 
     Attributes:
         asked: whether one came.
@@ -25,7 +25,8 @@ class Stopper:
 
     def __enter__(self) -> Stopper:
         if threading.current_thread() is threading.main_thread():
-            self._before = {one: signal.signal(one, self._heard) for one in _SIGNALS}
+            mine = [one for one in _SIGNALS if signal.getsignal(one) != signal.SIG_IGN]  # by nohup or a shell's "&"
+            self._before = {one: signal.signal(one, self._heard) for one in mine}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
