@@ -34,6 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", default="nano", help="of the recipe (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=400, help="of training (default: %(default)s)")
     args = parser.parse_args(words)
+    if not args.data.startswith("sim"):
+        parser.error(f"--data: expected sim or sim:PEOPLExPICTURES, which hold people out, got {args.data!r}")
 
     # 1. Train by a recipe; measured on people who are not trained on.
     job = Job("arcface", args.data, args.run, args.scale, {"schedule.steps": str(args.steps)})

@@ -107,6 +107,12 @@ def test_the_forms_of_other_writers(tmp_path, protocol, listed):
     assert data.encoded(4) == crowd()[4][1]
 
 
+def test_a_label_of_minus_one_is_nobody(tmp_path):
+    pairs = {str(k).encode(): packed([picture, (-1, 4, 9)[label]]) for k, (label, picture) in enumerate(crowd())}
+    data = lmdb_set(written(tmp_path, pairs))
+    assert (data.names, data.subjects.tolist()) == (("4", "9"), [-1, -1, 0, 0, 1, 1])
+
+
 def test_what_cannot_be_used_is_named(tmp_path):
     good = {str(k).encode(): packed([picture, label]) for k, (label, picture) in enumerate(crowd())}
     bad = {

@@ -63,7 +63,7 @@ class LmdbDataset:
         name: of the set.
         path: the file.
         keys: N keys of the pictures.
-        subjects: (N,) whom each shows, as an index into `names`.
+        subjects: (N,) whom each shows, as an index into `names`; -1 where the label is -1: unknown.
         names: one per person: the labels in rising order, or what the set calls them.
         faults: what cannot be used; it is not among the N.
         license: terms as stated at the source.
@@ -158,13 +158,13 @@ def lmdb_set(
     if not keys:
         why = f", such as {faults[0]}" if faults else ""
         raise InputError(f"{file}: expected pictures with labels, found none, and {len(faults)} faults{why}")
-    found, subjects = np.unique(np.array(labels, np.int64), return_inverse=True)
-    own = called is not None and found[0] >= 0 and found[-1] < len(called)
+    who = np.array(labels, np.int64)
+    found = np.unique(who[who != -1])
+    subjects = np.where(who == -1, -1, np.searchsorted(found, who))
+    own = called is not None and len(found) and found[0] >= 0 and found[-1] < len(called)
     names = tuple(called[k] if own and called is not None else str(k) for k in found.tolist())
     title = name or (given.resolve().name if given.is_dir() else given.stem)
-    return LmdbDataset(
-        title, file, tuple(keys), subjects.astype(np.int64).reshape(-1), names, tuple(faults), license, tier, opened
-    )
+    return LmdbDataset(title, file, tuple(keys), subjects.astype(np.int64), names, tuple(faults), license, tier, opened)
 
 
 def write_lmdb(
