@@ -82,13 +82,22 @@ def test_everybody_is_the_control():
 
 @pytest.mark.parametrize("everybody", [False, True])
 def test_points_that_say_nothing_count_for_nothing(everybody):
-    net, batch = _Net(), _batch([float("nan"), -3.0, 12.0])
-    batch["points"][2, 0] = batch["points"][2, 1]
+    net, batch = _Net(), _batch([float("nan"), -3.0, 12.0, 4.0])
+    batch["points"][3, 0] = batch["points"][3, 1]  # both eyes are one point
     got = _added(catalogue.load("symface.hook", everybody=everybody), batch, net)
     assert net.seen == 0
     assert got.item() == 0
     got.backward()
     assert net.turn.grad.abs().sum() == 0
+
+
+def test_a_nose_lies_within_the_width_of_its_picture():
+    """Three pixels from the right of a picture twice as wide as high, beyond its height."""
+    net, batch = _Net(), _batch([4.0])
+    batch["image"] = torch.rand((1, 3, 9, 18), generator=torch.Generator().manual_seed(1))
+    batch["points"] = batch["points"] + torch.tensor([10.0, 0])
+    assert _added(catalogue.load("symface.hook"), batch, net).item() > 0
+    assert net.seen == 2
 
 
 def test_refusals():

@@ -18,7 +18,7 @@ from vultus import catalogue
 from vultus.errors import InputError
 from vultus.testing import golden
 from vultus.train.centers import ClassCenters
-from vultus.train.loops.aroface import AdversarialWarp, Misaligned, climbed, moved, warped
+from vultus.train.loops.aroface import AdversarialWarp, Misaligned, _drawn, climbed, moved, warped
 
 PINNED = golden.load(Path(__file__).parents[2] / "golden" / "aroface", "aroface")
 
@@ -228,6 +228,32 @@ def test_the_control_needs_no_loss_and_moves_as_far():
     assert ((ways > 0.35) & (ways < 0.65)).all()
     with pytest.raises(InputError, match="expected a trainable with class centers"):
         AdversarialWarp().on_batch(batch, 0, nobody)
+
+
+def test_points_of_wide_pictures_stay_on_what_they_mark():
+    """A dot in another place of each picture, half as high as wide: its center of mass is where its point went."""
+    marks = torch.tensor([[14.0, 9], [26, 8], [20, 12], [17, 11], [23, 9], [19, 8]])
+    images, grid = torch.zeros(6, 3, 20, 40), torch.arange(40.0)
+    for image, (x, y) in zip(images, marks.int().tolist(), strict=True):
+        image[:, y - 2 : y + 3, x - 2 : x + 3] = 1
+    batch = {"image": images, "label": torch.zeros(6), "points": marks[:, None]}
+    found = AdversarialWarp(ratio=0.0, sign="random").on_batch(batch, 0, SimpleNamespace())
+    picture = found["image"][:, 0]
+    seen = torch.stack((picture.sum(dim=1) @ grid, picture.sum(dim=2) @ grid[:20]), dim=1)
+    torch.testing.assert_close(found["points"][:, 0], seen / picture.sum(dim=(1, 2))[:, None], atol=0.1, rtol=0)
+
+
+def test_what_is_drawn_is_spread_as_in_the_code_of_the_authors():
+    """AdvWarp.py: normal numbers of deviation 0.01 around a scale of 1, no angle and no shift; 0.001 around eta."""
+    spread = torch.Generator().manual_seed(1)
+    drawn, _ = _drawn(20_000, 0.1, spread)
+    numbers = torch.cat((drawn.scale[:, None] - 1, drawn.theta[:, None], drawn.shift), dim=1)
+    torch.testing.assert_close(numbers.std(dim=0), torch.full((4,), 0.01), rtol=0.03, atol=0)
+    assert numbers.mean(dim=0).abs().max() < 4e-4
+    steps = [_drawn(1, 0.1, spread)[1] for _ in range(1000)]
+    sizes = torch.stack([torch.cat((step.scale, step.theta, step.shift[0])) for step in steps])
+    torch.testing.assert_close(sizes.mean(dim=0), torch.full((4,), 0.1), rtol=0.002, atol=0)
+    torch.testing.assert_close(sizes.std(dim=0), torch.full((4,), 0.001), rtol=0.1, atol=0)
 
 
 def test_refusals():
