@@ -80,7 +80,10 @@ def table_of_training():
     for arm in ("raw", "raw, as few as cleaned", "cleaned", "truth"):
         pictures, right = found["extra"][f"{arm}: pictures"], found["extra"][f"{arm}: share of right labels"]
         lines.append(f"| {arm} | {pictures:,.0f} | {right:.3f} | {np.mean(found['per_seed'][arm]):.3f} |")
-    return "\n".join([*lines, "", f"{words(found)}; pictures and right labels are of the first seed."])
+    few = found["controls"]["raw, as few as cleaned"]
+    gain = f"{few['value']:+.3f} [{few['low']:+.3f}, {few['high']:+.3f}]"
+    said = f"{words(found)}; pictures and right labels are of the first seed. The control gains as well, {gain}"
+    return "\n".join([*lines, "", f"{said}:"])
 
 
 def pair_words():
