@@ -23,9 +23,10 @@ from vultus.errors import InputError
 from vultus.evaluate.metrics.all_pairs import UNDETECTED
 from vultus.evaluate.metrics.identification import OpenSet, closed_set, open_set, search
 from vultus.evaluate.metrics.templates import pooled
-from vultus.evaluate.metrics.verification import Comparisons, TradeOff, trade_off
+from vultus.evaluate.metrics.verification import Comparisons, trade_off
 from vultus.evaluate.protocols import _search_page
 from vultus.evaluate.protocols._crops import embedded_crops
+from vultus.evaluate.protocols._lfw_page import det
 from vultus.evaluate.protocols._pair_set import at, embedded_rows, failures, rates_to_draw
 from vultus.evaluate.provenance import licenses, provenance
 from vultus.io import images
@@ -94,7 +95,7 @@ def ijb(
         }
         for far in fars
     ]
-    curves = {"det": _det(curve)}
+    curves = {"det": det(curve, f"{pairs.n_nonmated:,} non-mated, {len(pairs.mated):,} mated pairs of templates")}
     missing: tuple[str, ...] = ("identification: the 1:N lists are not in the folder",)
     if data.galleries:
         missing = ()
@@ -240,21 +241,6 @@ def _identified(
     )
     ranks = [k for k in range(1, 51) if k <= min(map(len, data.galleries))]
     return rates, closed_set(parts, ranks, rng=draws, n_boot=n_boot), ranks
-
-
-def _det(curve: TradeOff) -> dict[str, object]:
-    return {
-        "figure": "Detection error trade-off",
-        "x": curve.fars.tolist(),
-        "y": [1 - (m.value or 0.0) for m in curve.tars],
-        "low": [1 - (m.high or 0.0) for m in curve.tars],
-        "high": [1 - (m.low or 0.0) for m in curve.tars],
-        "x_label": "false match rate",
-        "y_label": "false non-match rate",
-        "x_scale": "deviate",
-        "y_scale": "deviate",
-        "caption": "Both axes are normal deviates; lower left is better. The band holds 95% of the draws of people.",
-    }
 
 
 def _counts(data: Ijb, pairs: Comparisons, templates: F32, found: NDArray[np.bool_]) -> dict[str, int]:
