@@ -55,6 +55,7 @@ def test_fewer_pictures_than_wanted(vultus, folders):
         (("people", "--out", "out", "--min-pictures", "0"), "whole number from 1"),
         (("people", "--out", "out", "--near-bits", "99"), "0 to 31 bits"),
         (("people",), "--out"),
+        (("people", "--out", "empty.txt/out"), "empty.txt is a file: choose another name"),  # before the work
     ],
 )
 def test_what_does_not_fit_is_said(vultus, folders, monkeypatch, words, said):

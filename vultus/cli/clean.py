@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from vultus.train.clean.dedup import HeldOut
     from vultus.train.clean.pages import folder_pages
 
-    out = Path(args.out)
+    out = _output.writable(args.out)
     there = [name for name in ("actions.csv", "kept.csv") if (out / name).exists()]
     if there:
         raise StoreError(f"{out / there[0]} is there already: choose another --out")
