@@ -147,9 +147,11 @@ def test_the_last_layer_is_drawn_anew_once():
     """Before the first step, and not where a run goes on."""
     for step, fresh, new in ((0, True, True), (5, True, False), (0, False, False)):
         net = Small(1)
+        net.features.running_mean += 3  # of vectors that the old last layer gave
         before = state(net)
         Harmonic(Small(0), fresh=fresh).on_batch(batch(), step, recognizer(net))
-        assert changed(before, net) == ({"fc.weight", "fc.bias"} if new else set())
+        assert changed(before, net) == ({"fc.weight", "fc.bias", "features.running_mean"} if new else set())
+        assert net.features.running_mean.tolist() == [0 if new else 3] * 8
     a, b, c = (Small(1) for _ in range(3))
     for net, seed in ((a, 4), (b, 4), (c, 5)):
         Harmonic(Small(0), seed=seed).on_batch(batch(), 0, recognizer(net))
