@@ -223,8 +223,8 @@ def test_people_who_are_trained_on_too_are_named():
 
     one = training("Ann_Lee", "bob", "cy")
     assert doubt(one, measured_on("dora", "eve")) == ""
-    assert doubt(one, measured_on("ann lee", "Cy", "eve")).startswith(
-        "held: 2 of its 3 people are trained on too (ann lee, Cy): its figures"
+    assert doubt(one, measured_on("lee ann", "Cy", "eve")).startswith(
+        "held: 2 of its 3 people are trained on too (lee ann, Cy): its figures"
     )
     assert doubt(training("ann", "bob", used=1), measured_on("bob", "eve")) == ""  # named, and on no picture
     many = [f"p{i}" for i in range(9)]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vultus.errors import InputError
 from vultus.sim import faces
+from vultus.train.clean.dedup import plain_name
 from vultus.train.data import Pictures, Source
 from vultus.train.miniature import sim_fr, ytf_fr
 from vultus.train.stored import Stored, open_source
@@ -106,8 +107,8 @@ def verification_set(name: str, size_hw: tuple[int, int]) -> PairSet:
 def doubt(data: TrainingSet, pairs: PairSet) -> str:
     """Why figures of a set may not be of people that are not trained on; "" where its people have other names.
 
-    Names are compared without case, and with `_` and `-` as spaces. Numbers say who somebody is within one numbering
-    only, so they are compared with numbers alone, and the answer says so.
+    Names are compared by `plain_name`. Numbers say who somebody is within one numbering only, so they are compared with
+    numbers alone, and the answer says so.
     """
     who, theirs = _called(data.source.names, data.source.labels), _called(pairs.names, pairs.people)
     numbers = [all(word.isdecimal() for word in one) for one in (who, theirs)]
@@ -127,7 +128,7 @@ def doubt(data: TrainingSet, pairs: PairSet) -> str:
 def _called(names: Sequence[str], people: NDArray[np.int64] | None) -> dict[str, str]:
     """Those who are on the pictures: their names as they are compared -> as they are written."""
     seen = [names[i] for i in np.unique(people).tolist() if i >= 0] if people is not None and names else []
-    return {re.sub(r"[\s_-]+", " ", name.casefold()).strip(): name for name in seen}
+    return {plain_name(name) or name: name for name in seen}
 
 
 def _there(option: str, name: str) -> Path:
